@@ -1,0 +1,5 @@
+"""`python -m alrun`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,179 @@
+"""The schema of one run, and the checks that a schema cannot express.
+
+One run = dataset x encoder x model x strategy x budget x seed. Dataset and budget have the fixed options below;
+encoders, models and strategies bring their own (see registry.py).
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from . import registry
+from .errors import UserError
+
+IDENTITY = ("dataset", "encoder", "model", "strategy", "budget", "seed")
+
+
+class Initial(StrEnum):
+    """How the labels before the first cycle are drawn."""
+
+    none = "none"
+    random = "random"
+    one_per_class = "one_per_class"
+
+
+class Unit(StrEnum):
+    """What budgets count in."""
+
+    classes = "classes"
+    labels = "labels"
+
+
+@dataclass
+class DatasetConfig:
+    """Where the items come from, and the options every dataset has."""
+
+    name: str = "???"
+    method: str | None = None  # the loader, where it is not called like the dataset
+    # -- for files and hub
+    path: str | None = None  # hub: name of the dataset
+    config: str | None = None  # hub: its configuration
+    revision: str | None = None  # hub: commit, tag or branch
+    train: str | None = None  # a file, or the name of a split
+    test: str | None = None  # a file, the name of a split, or a fraction of the train rows
+    input: Any = None  # one column, or a list of columns; an array's name in an NPZ
+    label: str | None = None
+    test_input: str | None = None  # NPZ: where both splits are in one file
+    test_label: str | None = None
+    # -- for every dataset
+    pool: int | None = None  # a seeded random part of the pool
+    target: int = 5  # labelled items per class that are known from the start and never queried
+    imbalance: float = 1.0  # long tail: the largest class is this many times the smallest
+    label_noise: float = 0.0  # share of the oracle's answers that are wrong
+
+
+@dataclass
+class Phase:
+    """`cycles` acquisitions of `labels` each."""
+
+    labels: int = 0
+    cycles: int = 0
+
+
+@dataclass
+class BudgetConfig:
+    """How many labels, when."""
+
+    name: str = "???"
+    phases: list[Phase] = field(default_factory=list)
+    unit: Unit = Unit.classes
+    initial: Initial = Initial.none
+    initial_labels: int = 0
+    clip: bool = False  # stop when the pool is used up instead of refusing
+
+
+@dataclass
+class Run:
+    """Everything one run is made of."""
+
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    encoder: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
+    strategy: dict[str, Any] = field(default_factory=dict)
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
+    seed: int = 0
+    plugins: list[str] = field(default_factory=list)
+    # what cannot change a number
+    runs_dir: str = "outputs"
+    device: str = "auto"
+    threads: int | None = None
+
+
+def config_dir() -> Path:
+    """configs/ beside the package in a checkout, inside it in a wheel."""
+    package = Path(__file__).resolve().parent
+    inside = package / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"
+
+
+def option_file(group: str, name: str) -> Path:
+    """A shipped config of a group."""
+    return config_dir() / group / f"{name}.yaml"
+
+
+def strict(cfg: DictConfig) -> Run:
+    """A composed config as a Run: every key known, every type right, every option of every part filled in."""
+    plain = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(plain, dict)
+    try:
+        run = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Run), plain))
+    except OmegaConfBaseException as error:
+        raise UserError(str(error).splitlines()[0], "alrun run --cfg shows every key") from error
+    assert isinstance(run, Run)
+    check(run)
+    return run
+
+
+def check(run: Run) -> None:
+    """Raise UserError for values that are typed right and still make no sense; fill in the options of each part."""
+    for kind in ("encoder", "model", "strategy"):
+        part = getattr(run, kind)
+        if not part.get("name"):
+            raise UserError(f"{kind} has no name", f"choose one: {kind}=...")
+        if kind == "encoder" and part["name"] == "auto":
+            continue  # settled when the data are known
+        named = {key: part[key] for key in ("name", "method") if part.get(key)}
+        setattr(run, kind, named | registry.options(kind, part, run.plugins))
+    dataset, budget = run.dataset, run.budget
+    _demand(run.seed >= 0, f"seed={run.seed} is negative", "seed=0 or more")
+    _demand(run.threads is None or run.threads >= 1, f"threads={run.threads} is below 1", "threads=1 or more")
+    _demand(dataset.pool is None or dataset.pool >= 1, f"dataset.pool={dataset.pool} is below 1", "leave it out")
+    _demand(dataset.target >= 0, f"dataset.target={dataset.target} is negative", "dataset.target=0 for no target set")
+    _demand(dataset.imbalance >= 1, f"dataset.imbalance={dataset.imbalance} is below 1", "1 leaves classes as they are")
+    _demand(
+        0 <= dataset.label_noise < 1, f"dataset.label_noise={dataset.label_noise} is not a share", "0 <= share < 1"
+    )
+    _demand(bool(budget.phases), "the budget has no phases", "budget.phases=[{labels: 2, cycles: 5}]")
+    for phase in budget.phases:
+        shown = f"a phase of {phase.labels} labels and {phase.cycles} cycles"
+        _demand(phase.labels >= 1 and phase.cycles >= 1, f"{shown} buys nothing", "both must be 1 or more")
+    if budget.initial is Initial.random:
+        _demand(budget.initial_labels >= 1, "budget.initial=random draws 0 labels", "budget.initial_labels=2, say")
+    else:
+        _demand(
+            budget.initial_labels == 0,
+            f"budget.initial_labels={budget.initial_labels} is not used with budget.initial={budget.initial}",
+            "budget.initial=random",
+        )
+
+
+def _demand(true: bool, message: str, *hints: str) -> None:
+    if not true:
+        raise UserError(message, *hints)
+
+
+def plain(run: Run) -> dict[str, Any]:
+    """The run as nested dicts, lists and scalars."""
+    return json.loads(json.dumps(asdict(run)))
+
+
+def run_path(run: Run) -> str:
+    """dataset/encoder-model/strategy-budget/s<seed>-<hash of every value that can change a number>."""
+    values = plain(run)
+    identity = json.dumps({key: values[key] for key in IDENTITY}, sort_keys=True)
+    digest = sha256(identity.encode()).hexdigest()[:8]
+    name = {key: values[key]["name"] for key in ("dataset", "encoder", "model", "strategy", "budget")}
+    for kind, text in name.items():
+        _demand(
+            text == Path(text).name and text not in (".", ".."),
+            f"{kind} name {text!r} cannot be part of a path",
+            "letters, digits, - and _",
+        )
+    folder = f"{name['dataset']}/{name['encoder']}-{name['model']}/{name['strategy']}-{name['budget']}"
+    return f"{folder}/s{run.seed}-{digest}"

@@ -1,0 +1,1 @@
+"""Encoders: frozen networks and transforms, item -> features."""

@@ -1,0 +1,1 @@
+"""Models: the learners that are trained in every cycle."""

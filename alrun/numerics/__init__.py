@@ -1,0 +1,1 @@
+"""The mathematics that strategies share, on plain tensors."""

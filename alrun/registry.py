@@ -1,0 +1,130 @@
+"""Names to functions. A function's keyword-only arguments are the schema of its options.
+
+Strategies, models, encoders and dataset loaders are plain functions found in the folder of their kind, in the
+files that `plugins=` names, and in installed packages that declare an `alrun.plugins` entry point.
+"""
+
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import pkgutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import field, make_dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from omegaconf import MISSING, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from .errors import UserError
+
+FOLDERS = {"strategy": "strategies", "model": "models", "encoder": "encoders", "dataset": "data"}
+_found: dict[str, dict[str, Callable]] = {kind: {} for kind in FOLDERS}
+
+
+def _add(kind: str, function: Callable) -> Callable:
+    name = function.__name__.rstrip("_")
+    other = _found[kind].get(name)
+    if other is not None and (other.__module__, other.__qualname__) != (function.__module__, function.__qualname__):
+        raise UserError(
+            f"two {FOLDERS[kind]} are called {name!r}: in {other.__module__} and in {function.__module__}",
+            "rename one of the two functions",
+        )
+    _found[kind][name] = function
+    return function
+
+
+def strategy(function: Callable | None = None, *, memory: Callable | None = None) -> Callable:
+    """Register an acquisition strategy; `memory(Size) -> bytes` is its peak above the features it is given."""
+    if function is None:
+        return partial(strategy, memory=memory)
+    function.memory = memory  # type: ignore[attr-defined]
+    return _add("strategy", function)
+
+
+def model(function: Callable) -> Callable:
+    """Register a model: `(material, *, options) -> Learner`."""
+    return _add("model", function)
+
+
+def encoder(function: Callable) -> Callable:
+    """Register an encoder: `(kind, *, options) -> Encoder`."""
+    return _add("encoder", function)
+
+
+def dataset(function: Callable) -> Callable:
+    """Register a dataset loader: `(DatasetConfig) -> Source`."""
+    return _add("dataset", function)
+
+
+@cache
+def _load(kind: str) -> None:
+    package = importlib.import_module(f".{FOLDERS[kind]}", __package__)
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")
+    for point in importlib.metadata.entry_points(group="alrun.plugins"):
+        point.load()
+
+
+@cache
+def _load_file(path: Path) -> None:
+    if not path.is_file():
+        raise UserError(f"no plugin file {str(path)!r}", "plugins= takes paths of Python files")
+    name = f"alrun_plugin_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UserError(f"{str(path)!r} is not a Python file", "plugins= takes paths of Python files")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+
+
+def find(kind: str, params: Mapping[str, Any], plugins: Sequence[str] = ()) -> Callable:
+    """The function that `params` asks for: by `method`, or else by `name`."""
+    _load(kind)
+    for path in plugins:
+        _load_file(Path(path).expanduser().resolve())
+    name = params.get("method") or params.get("name")
+    if name not in _found[kind]:
+        raise UserError(
+            f"no {kind} function is called {name!r}",
+            f"one of {', '.join(sorted(_found[kind]))}",
+            "your own: plugins=[FILE.py]",
+        )
+    return _found[kind][str(name)]
+
+
+def options(kind: str, params: Mapping[str, Any], plugins: Sequence[str] = ()) -> dict[str, Any]:
+    """The options in `params`, checked against the function's signature and complete; without name and method."""
+    function = find(kind, params, plugins)
+    label = params.get("name") or function.__name__
+    arguments = inspect.signature(function, eval_str=True).parameters.values()
+    fields = [
+        (p.name, p.annotation, field(default=MISSING if p.default is p.empty else p.default))
+        for p in arguments
+        if p.kind is p.KEYWORD_ONLY
+    ]
+    schema = OmegaConf.structured(make_dataclass(str(label), fields))
+    given = {key: value for key, value in params.items() if key not in ("name", "method")}
+    try:
+        merged = OmegaConf.merge(schema, given)
+        missing = sorted(OmegaConf.missing_keys(merged))
+        checked = OmegaConf.to_container(merged)
+    except OmegaConfBaseException as error:
+        keys = [name for name, *_ in fields]
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{kind} {label!r}: {reason}", f"its options: {', '.join(keys) or 'none'}") from error
+    if missing:
+        raise UserError(
+            f"{kind} {label!r} has no value for {', '.join(missing)}", f"give one: {kind}.{missing[0]}=..."
+        )
+    assert isinstance(checked, dict)
+    return {str(key): value for key, value in checked.items()}
+
+
+def build(kind: str, params: Mapping[str, Any], plugins: Sequence[str] = ()) -> Callable:
+    """The function with its options checked and bound."""
+    return partial(find(kind, params, plugins), **options(kind, params, plugins))
