@@ -1,5 +1,9 @@
 """A user's mistake is one message and one or two ways out."""
 
+import difflib
+import re
+from collections.abc import Sequence
+
 
 class UserError(Exception):
     """Something the user can mend: what is wrong (both numbers or names), and hints on the way out."""
@@ -12,3 +16,44 @@ class UserError(Exception):
 
 class RunFailed(Exception):
     """A run ended early through no mistake in the command (full disk, out of memory); its cycles are kept."""
+
+
+EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray", "optuna": "optuna"}
+
+
+def nearest(word: str, known: Sequence[str]) -> list[str]:
+    """A did-you-mean hint, if one is near."""
+    group = word.rpartition(".")[0]
+    near = [key for key in known if key.rpartition(".")[0] == group] or known
+    close = difflib.get_close_matches(word, near, n=1)
+    return [f"did you mean {close[0]}?"] if close else []
+
+
+def explain(error: Exception, known: Sequence[str]) -> UserError:
+    """A Hydra or OmegaConf exception in the words of this tool; `known` are the config's dotted keys."""
+    text = str(error)
+    missing = getattr(error, "missing_cfg_file", None)
+    if missing and getattr(error, "options", None) is not None:
+        group, _, option = str(missing).rpartition("/")
+        choices = sorted(error.options)  # type: ignore[attr-defined]
+        extra = EXTRAS.get(option) if group == "hydra/launcher" or group == "hydra/sweeper" else None
+        way = [f"pip install 'alrun[{extra}]'"] if extra else nearest(option, choices)
+        return UserError(f"{group} has no option {option!r}", *way, f"one of {', '.join(choices)}")
+    if missing:
+        return UserError(f"no config {str(missing)!r}", "alrun ls shows the options of every group")
+    override = getattr(error, "override", None)
+    if override is not None and type(error).__name__ == "OverrideParseException":
+        return UserError(f"cannot read {override!r}", "an override is key=value; quote brackets and spaces for the shell")
+    several = re.match(r"Ambiguous value for argument '([^']+)'", text)
+    if several:
+        return UserError(f"{several.group(1)!r} lists several values", "add -m to sweep over them")
+    reason = str(error.__cause__).splitlines()[0] if error.__cause__ and str(error.__cause__) else ""
+    merging = re.match(r"Error merging override (.+)", text)
+    if merging:
+        return UserError(f"bad value in {merging.group(1)!r}", reason)
+    key = re.search(r"(?:Could not (?:override|append to config|delete from config)[^']*'\+?)([^'=]+)", text)
+    if key:
+        name = key.group(1).strip().rstrip(".")
+        return UserError(f"no config key {name!r}", *nearest(name, known), "alrun run --cfg shows every key")
+    lines = [line for line in text.splitlines() if line.strip()] or [type(error).__name__]
+    return UserError(lines[0], *([reason] if reason and reason != lines[0] else lines[1:2]))

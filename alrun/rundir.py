@@ -1,0 +1,306 @@
+"""One run in one folder: the only module that writes run files.
+
+A cycle is committed when its line stands in metrics.jsonl. Its predictions, costs and selections are on the disk
+before that, and `repair` drops whatever a kill left half-written, so a run continues from its last whole cycle.
+"""
+
+import contextlib
+import csv
+import errno
+import fcntl
+import io
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import RunFailed, UserError
+
+SCHEMA = 1
+COLUMNS = "cycle,rank,index,label,score"
+
+
+@dataclass(frozen=True)
+class Bought:
+    """One acquired batch, as selections.csv keeps it."""
+
+    rows: list[int]  # rows of the source
+    labels: list[int]  # what the oracle answered
+    scores: list[float | None]
+
+
+class RunDir:
+    """The folder of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    # -- reading ------------------------------------------------------------------------------------------------
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The committed cycles' metrics, in order."""
+        return _json_lines(self.path / "metrics.jsonl")[0]
+
+    def costs(self) -> list[dict[str, Any]]:
+        """Seconds and memory of each committed cycle."""
+        return _json_lines(self.path / "costs.jsonl")[0][: len(self.metrics())]
+
+    def provenance(self) -> dict[str, Any]:
+        """run.json, or an empty dict where there is none. Raises UserError if a newer alrun wrote it."""
+        try:
+            found = json.loads((self.path / "run.json").read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
+        schema = found.get("schema") if isinstance(found, dict) else None
+        if not isinstance(schema, int) or schema > SCHEMA:
+            raise UserError(
+                f"{self.path} was written in schema {schema}, this alrun knows schema {SCHEMA}",
+                "update alrun, or choose another runs_dir",
+            )
+        return found
+
+    def selections(self) -> list[Bought]:
+        """The acquired batches, one per committed cycle that bought something."""
+        return _batches(self.path / "selections.csv")[0]
+
+    def summary(self) -> dict[str, Any] | None:
+        """summary.json of a finished run, else None."""
+        try:
+            return json.loads((self.path / "summary.json").read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def locked(self) -> bool:
+        """Whether a process is at work in this folder."""
+        try:
+            with open(self.path / ".lock") as handle:
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return False
+
+    def status(self) -> str:
+        """done, running, failed or killed: computed from the files, never stored."""
+        if self.summary() is not None:
+            return "done"
+        if self.locked():
+            return "running"
+        return "failed" if self.provenance().get("error") else "killed"
+
+    # -- writing ------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder. Raises RunFailed if another process does."""
+        with translated(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            handle = open(self.path / ".lock", "a")
+        with handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunFailed(f"another process is at work in {self.path}") from None
+            yield
+
+    def clear(self) -> None:
+        """Forget everything but the lock."""
+        with translated(self.path):
+            for entry in self.path.iterdir():
+                if entry.is_dir():
+                    shutil.rmtree(entry)
+                elif entry.name != ".lock":
+                    entry.unlink()
+
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write a JSON file whole or not at all."""
+        text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+        self.write(name, text.encode())
+
+    def write_arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write an .npz whole or not at all."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **arrays)
+        self.write(name, buffer.getvalue())
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file whole or not at all."""
+        target = self.path / name
+        partial = target.with_name(target.name + ".partial")
+        with translated(self.path):
+            target.parent.mkdir(exist_ok=True)
+            try:
+                with open(partial, "wb") as handle:
+                    handle.write(content)
+                    _to_disk(handle)
+                partial.replace(target)
+            except OSError:
+                partial.unlink(missing_ok=True)
+                raise
+
+    def repair(self) -> int:
+        """Drop everything that does not belong to a whole cycle; the number of whole cycles."""
+        metrics, metric_ends = _json_lines(self.path / "metrics.jsonl")
+        costs, cost_ends = _json_lines(self.path / "costs.jsonl")
+        batches, batch_ends = _batches(self.path / "selections.csv")
+        whole = 0
+        for cycle, line in enumerate(metrics[: len(costs)]):
+            size = len(batches[cycle].rows) if cycle < len(batches) else 0
+            if (line.get("cycle"), line.get("n_acquired"), costs[cycle].get("cycle")) != (cycle, size, cycle):
+                break
+            if not zipfile.is_zipfile(self.path / _predictions(cycle)):
+                break
+            whole += 1
+        bought = sum(1 for line in metrics[:whole] if line["n_acquired"])
+        with translated(self.path):
+            _cut(self.path / "metrics.jsonl", [0, *metric_ends][whole])
+            _cut(self.path / "costs.jsonl", [0, *cost_ends][whole])
+            _cut(self.path / "selections.csv", [0, *batch_ends][bought])
+            for path in self.path.glob("predictions/*"):
+                if path.name not in {Path(_predictions(cycle)).name for cycle in range(whole)}:
+                    path.unlink()
+            if whole < len(metrics):
+                (self.path / "summary.json").unlink(missing_ok=True)
+        return whole
+
+    def commit(
+        self,
+        cycle: int,
+        metrics: Mapping[str, Any],
+        costs: Mapping[str, Any],
+        bought: Bought,
+        predictions: Mapping[str, np.ndarray],
+    ) -> None:
+        """Write one cycle. Whatever happens on the way, the cycles before it stay as they are."""
+        rows = "".join(
+            f"{cycle},{rank},{row},{label},{'' if score is None else repr(score)}\n"
+            for rank, (row, label, score) in enumerate(zip(bought.rows, bought.labels, bought.scores, strict=True))
+        )
+        self.write_arrays(_predictions(cycle), predictions)
+        with translated(self.path):
+            table = self.path / "selections.csv"
+            header = "" if table.exists() and table.stat().st_size else COLUMNS + "\n"
+            _append(self.path / "costs.jsonl", _line(costs))
+            _append(table, header + rows)
+            _append(self.path / "metrics.jsonl", _line(metrics))
+
+
+@contextlib.contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """An OSError below `path` leaves as a RunFailed that says what to do."""
+    reasons = {
+        errno.ENOSPC: "the disk is full",
+        errno.EDQUOT: "the disk quota is used up",
+        errno.EFBIG: "the file-size limit is reached",
+        errno.EROFS: "the file system is read-only",
+        errno.EACCES: "no permission to write",
+        errno.EPERM: "no permission to write",
+    }
+    try:
+        yield
+    except OSError as error:
+        reason = reasons.get(error.errno or 0, error.strerror or str(error))
+        raise RunFailed(f"cannot write in {path}: {reason}") from error
+
+
+def _predictions(cycle: int) -> str:
+    return f"predictions/cycle_{cycle:03d}.npz"
+
+
+def _line(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, allow_nan=False) + "\n"
+
+
+def _to_disk(handle: Any) -> None:
+    handle.flush()
+    os.fsync(handle.fileno())
+
+
+def _append(path: Path, text: str) -> None:
+    """Append all of `text` or nothing of it."""
+    before = path.stat().st_size if path.exists() else 0
+    try:
+        with open(path, "ab") as handle:
+            handle.write(text.encode())
+            _to_disk(handle)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.truncate(path, before)
+        raise
+
+
+def _cut(path: Path, size: int) -> None:
+    if path.exists() and path.stat().st_size > size:
+        os.truncate(path, size)
+
+
+def _lines(path: Path) -> Iterator[tuple[bytes, int]]:
+    """Whole lines without their newline, each with the offset of its end."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return
+    start = 0
+    while (end := content.find(b"\n", start)) >= 0:
+        yield content[start:end], end + 1
+        start = end + 1
+
+
+def _json_lines(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
+    """The longest sound beginning of a JSON-lines file, and the offset behind each line."""
+    values: list[dict[str, Any]] = []
+    ends: list[int] = []
+    for line, end in _lines(path):
+        try:
+            value = json.loads(line)
+        except ValueError:
+            break
+        if not isinstance(value, dict) or value.get("cycle") != len(values):
+            break
+        values.append(value)
+        ends.append(end)
+    return values, ends
+
+
+def _batches(path: Path) -> tuple[list[Bought], list[int]]:
+    """The longest sound beginning of selections.csv as batches, and the offset behind each."""
+    batches: list[Bought] = []
+    ends: list[int] = []
+    for number, (line, end) in enumerate(_lines(path)):
+        try:
+            text = line.decode()
+            if number == 0:
+                if text != COLUMNS:
+                    break
+                continue
+            cycle, rank, row, label, score = next(csv.reader([text]))
+            if int(cycle) == len(batches) and int(rank) == 0:
+                batches.append(Bought([], [], []))
+                ends.append(end)
+            batch = batches[-1]
+            if (int(cycle), int(rank)) != (len(batches) - 1, len(batch.rows)):
+                break
+            entry = int(row), int(label), float(score) if score else None
+        except (ValueError, StopIteration, IndexError):
+            break
+        for column, value in zip((batch.rows, batch.labels, batch.scores), entry, strict=True):
+            column.append(value)
+        ends[-1] = end
+    return batches, ends
+
+
+def below(paths: Sequence[Path]) -> list[Path]:
+    """The run folders at or below `paths`, sorted. Raises UserError for a path that does not exist."""
+    found: set[Path] = set()
+    for path in paths:
+        if not path.exists():
+            raise UserError(f"no such path: {path}", "alrun ls shows the runs below outputs")
+        found |= {file.parent for file in path.rglob("run.json")}
+    return sorted(found)
