@@ -1,0 +1,67 @@
+"""The label of the nearest labelled point."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..registry import model
+from ..types import Learner, Outputs, Part, Predictor
+from .material import Material, unit
+
+UNSEEN = 5.0  # squared distance of a class without labels: beyond the 4 between opposite unit vectors
+ENTRIES = 2**24  # similarities held at a time, 128 MB
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """logits = -(squared distance to the nearest labelled point of each class) / temperature"""
+
+    material: Material
+    points: Tensor  # (l, F) unit, float64
+    labels: Tensor  # (l,) in the order they were acquired
+    temperature: float
+    loss: float = float("nan")  # nothing is trained
+
+    def head(self) -> None:
+        """There is no last layer."""
+        return None
+
+    def outputs(self, part: Part, idx: Tensor) -> Outputs:
+        """Embeddings are the unit features."""
+        embeddings = unit(self.material.rows(part, idx))  # (n, F)
+        logits = embeddings.new_zeros(len(idx), self.material.n_classes)  # (n, C)
+        if len(self.labels):
+            size = max(1, ENTRIES // len(self.labels))
+            for rows, out in zip(embeddings.split(size), logits.split(size), strict=True):
+                out.copy_(self._logits(rows.double()))
+        return Outputs(logits, embeddings)
+
+    def _logits(self, rows: Tensor) -> Tensor:
+        """(block, C) float32 whose largest entry is the class of the nearest point, of the first acquired if tied."""
+        # Rounded, so that equal points stay equal wherever they fall in the matrix product.
+        squared = (2 - 2 * rows @ self.points.T).round(decimals=12).clamp(min=0)  # (block, l)
+        least = squared.min(dim=1, keepdim=True).values  # (block, 1)
+        first = (squared == least).to(torch.uint8).argmax(dim=1)  # (block,)
+        by_class = squared.new_full((len(rows), self.material.n_classes), UNSEEN)
+        by_class.scatter_reduce_(1, self.labels.expand(len(rows), -1), squared, "amin")  # (block, C)
+        logits = (-by_class / self.temperature).float()
+        above = logits.max(dim=1, keepdim=True).values
+        winner = torch.nextafter(above, torch.full_like(above, torch.inf))
+        return logits.scatter_(1, self.labels[first][:, None], winner)
+
+
+@model
+def knn(material: Material, *, temperature: float) -> Learner:
+    """1-NN on L2-normalised features, as MaxHerding is evaluated (Bae et al., ECCV 2024). Equally near: first acquired.
+
+    Probabilities are a softmax of minus the squared distance to each class's nearest labelled point over `temperature`;
+    a class without labels counts as further away than any point can be. No labels at all: uniform.
+    """
+
+    def learn(idx: Tensor, labels: Tensor, rng: np.random.Generator) -> Predictor:
+        points = unit(material.rows("pool", idx)).double()  # (l, F)
+        return Nearest(material, points, labels.to(points.device), temperature)
+
+    return learn

@@ -1,0 +1,51 @@
+"""What a model may learn from: the encoder's features of each part of a dataset, without a single label."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..errors import UserError
+from ..types import Part
+
+
+@dataclass(frozen=True)
+class Material:
+    """The features of the pool, the target and the test split, on the device where models live."""
+
+    features: Mapping[Part, Tensor]  # part -> (n, F) float32
+    n_classes: int
+    device: torch.device
+
+    def rows(self, part: Part, idx: Tensor) -> Tensor:
+        """(n, F) features of the items `idx` of a part, as the encoder gave them."""
+        return self.features[part][idx.to(self.features[part].device)]
+
+
+def resolve_device(name: str) -> torch.device:
+    """`auto` is the first GPU there is, else the CPU; anything else is a name that torch knows and this machine has."""
+    if name == "auto":
+        accelerator = torch.accelerator.current_accelerator(check_available=True)
+        # float64 decides ties in several places, and Apple's GPUs do not have it
+        return torch.device("cpu") if accelerator is None or accelerator.type == "mps" else accelerator
+    try:
+        device = torch.device(name)
+        torch.zeros(1, dtype=torch.float64, device=device)
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+        raise UserError(f"device={name} cannot be used here", "device=auto, device=cpu") from error
+    return device
+
+
+def unit(features: Tensor) -> Tensor:
+    """Rows scaled to length 1; a row of zeros stays one."""
+    return torch.nn.functional.normalize(features, dim=-1)  # (n, F)
+
+
+def pool_mean(material: Material, block: int = 16384) -> Tensor:
+    """(F,) mean of the pool's unit features, labelled or not: it needs no label, so centring on it is free."""
+    pool = material.features["pool"]
+    total = torch.zeros(pool.shape[1], dtype=torch.float64, device=pool.device)  # (F,)
+    for rows in pool.split(block):
+        total += unit(rows).sum(dim=0, dtype=torch.float64)
+    return (total / max(1, len(pool))).float()
