@@ -1,0 +1,13 @@
+"""The highest scores, in a fixed order."""
+
+import torch
+from torch import Tensor
+
+
+def highest(scores: Tensor, n: int) -> Tensor:
+    """Positions (n,) of the n largest scores, largest first, equal ones lowest position first. O(N), no full sort."""
+    last = scores.topk(n).values[-1]
+    above = (scores > last).nonzero().flatten()
+    equal = (scores == last).nonzero().flatten()[: n - len(above)]
+    chosen = torch.cat([above, equal])
+    return chosen[scores[chosen].argsort(descending=True, stable=True)]

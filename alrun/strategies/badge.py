@@ -1,0 +1,23 @@
+"""BADGE: batches that are both uncertain and diverse, by k-means++ on hallucinated gradients."""
+
+from ..numerics.gradients import residuals, spread
+from ..registry import strategy
+from ..types import Selection, Size, View
+
+
+def memory(size: Size) -> int:
+    """Embeddings and probabilities."""
+    return size.pool * (12 * size.embeddings + 24 * size.classes + 64)
+
+
+@strategy(memory=memory)
+def badge(view: View, n: int) -> Selection:
+    """k-means++ on the last layer's gradients for the predicted labels (Ash et al. 2020, Algorithm 1).
+
+    As in the released code the first pick is the longest gradient, where k-means++ would draw it; when the distinct
+    gradients are used up the rest of the batch is uniform. Scores are squared distances to the picks before.
+    """
+    embeddings = view.signals.embeddings(view.unlabelled)  # (u, D)
+    residual = residuals(view.signals.probs(view.unlabelled))  # (u, C)
+    picks, squared = spread(residual, embeddings, n, view.rng)
+    return Selection(view.unlabelled[picks], squared)
