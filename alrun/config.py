@@ -107,6 +107,13 @@ def option_file(group: str, name: str) -> Path:
     return config_dir() / group / f"{name}.yaml"
 
 
+def option(group: str, name: str) -> dict[str, Any]:
+    """The values of a shipped config of a group."""
+    values = OmegaConf.to_container(OmegaConf.load(option_file(group, name)))
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
+
+
 def strict(cfg: DictConfig) -> Run:
     """A composed config as a Run: every key known, every type right, every option of every part filled in."""
     plain = OmegaConf.to_container(cfg, resolve=True)

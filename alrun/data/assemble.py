@@ -1,0 +1,111 @@
+"""From what a loader read to a Source: labels become numbers, a missing test split is cut, everything is checked."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import UserError
+from . import checks
+from .images import Images
+from .source import Items, Kind, Source, digests, fingerprint
+
+SHARE = 0.3  # of each class, where there is no official test split
+
+
+class Rows(NamedTuple):
+    """One file or split as read: items and one raw label each."""
+
+    items: Items
+    labels: np.ndarray  # (n,) anything
+
+
+def assemble(
+    name: str,
+    kind: Kind,
+    train: Rows,
+    test: Rows | None = None,
+    share: float = SHARE,
+    classes: Sequence[str] | None = None,
+    columns: Sequence[str] = (),
+) -> Source:
+    """A checked Source. Without `test`, `share` of each class becomes the test split, the same for every seed.
+
+    `classes` are the names of labels that are class numbers already; otherwise the labels name their classes.
+    """
+    for rows, split in ((train, "train"), (test, "test")):
+        if rows is not None and len(rows.items) != len(rows.labels):
+            raise UserError(
+                f"{name}: {len(rows.items)} {split} items, {len(rows.labels)} {split} labels", "one label an item"
+            )
+    n = len(train.labels)
+    items = train.items if test is None else _joined(name, train.items, test.items)
+    words = [checks.names(rows.labels, f"{name} ({split})") for rows, split in _parts(train, test)]
+    if classes is not None:
+        words = [_named(part, classes, name) for part in words]
+    known = checks.classes(words[0].tolist(), words[1].tolist() if test is not None else [], name)
+    if classes is not None:
+        known = tuple(c for c in classes if c in set(known))
+    number = {word: c for c, word in enumerate(known)}
+    labels = np.array([number[word] for part in words for word in part], np.int64)  # (n,)
+    found = checks.items(kind, items, columns, name)
+    marks = digests(items)
+    rows = cut(labels, marks, share) if test is None else np.arange(n, len(labels))  # (t,)
+    found += checks.copies(marks, labels, rows) + checks.absent(known, labels, rows)
+    mark = fingerprint(kind, marks, items, labels, known, rows)
+    return Source(name, kind, items, labels, known, rows, tuple(found), mark, tuple(columns))
+
+
+def _named(numbers: np.ndarray, classes: Sequence[str], name: str) -> np.ndarray:
+    known = {str(c): word for c, word in enumerate(classes)}
+    hidden = [number for number in numbers if number not in known]
+    if hidden:
+        raise UserError(
+            f"{name}: {len(hidden)} of {len(numbers)} labels are {hidden[0]}, outside the {len(classes)} classes",
+            "this split has no public labels: name another one, dataset.test=validation, say",
+        )
+    return np.array([known[number] for number in numbers], object)
+
+
+def _parts(train: Rows, test: Rows | None) -> list[tuple[Rows, str]]:
+    return [(train, "train")] if test is None else [(train, "train"), (test, "test")]
+
+
+def _joined(name: str, train: Items, test: Items) -> Items:
+    if isinstance(train, Images) and isinstance(test, Images):
+        return Images([*train.encoded, *test.encoded])
+    if isinstance(train, np.ndarray) and isinstance(test, np.ndarray):
+        if train.shape[1:] != test.shape[1:]:
+            raise UserError(
+                f"{name}: train items have shape {train.shape[1:]}, test items {test.shape[1:]}",
+                "both splits need the same columns or the same image size",
+            )
+        return np.concatenate([train, test])
+    if isinstance(train, list) and isinstance(test, list):
+        return train + test
+    raise UserError(f"{name}: the two splits hold different kinds of items", "texts, images or columns in both")
+
+
+def cut(labels: np.ndarray, marks: Sequence[bytes], share: float) -> np.ndarray:
+    """(t,) int64 rows, about `share` of each class: stratified, fixed (no seed), copies of an item on the same side.
+
+    A class of one item stays in train; any other has at least one item on each side.
+    """
+    rng = np.random.default_rng(0)
+    groups: dict[bytes, list[int]] = {}
+    for row, mark in enumerate(marks):
+        groups.setdefault(mark, []).append(row)
+    held: list[int] = []
+    leaders = np.array([rows[0] for rows in groups.values()])
+    together = {rows[0]: rows for rows in groups.values()}
+    for c in range(int(labels.max()) + 1):
+        mine = leaders[labels[leaders] == c]
+        size = sum(len(together[row]) for row in mine)
+        wanted = max(1, round(share * size))
+        taken = 0
+        for row in rng.permutation(mine)[1:]:  # the first stays in train whatever happens
+            if taken >= wanted:
+                break
+            held += together[int(row)]
+            taken += len(together[int(row)])
+    return np.sort(np.array(held, np.int64))

@@ -1,0 +1,63 @@
+"""Everything a dataset has, before a run takes its part of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from typing import Literal
+
+import numpy as np
+
+from .images import Images
+
+Kind = Literal["text", "image", "table"]
+
+# Texts; pictures of one size, uint8 (n, H, W) or (n, H, W, 3), or still encoded; or columns, float32 (n, F).
+Items = list[str] | np.ndarray | Images
+
+
+@dataclass(frozen=True)
+class Source:
+    """A dataset: items with their labels, train rows first (numbered as in the user's file), then a separate test file.
+
+    `items[row]` is a text, the uint8 pixels of a picture, or a row of numbers. Where the test split was cut from the
+    train file its rows lie among the others.
+    """
+
+    name: str
+    kind: Kind
+    items: Items
+    labels: np.ndarray  # (n,) int64
+    classes: tuple[str, ...]
+    test: np.ndarray  # (t,) int64 rows of the test split, ascending
+    warnings: tuple[str, ...]  # counted findings about the data
+    fingerprint: str  # hash of items, labels, classes and split
+    columns: tuple[str, ...] = ()  # what the numbers of a table are called
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @cached_property
+    def train(self) -> np.ndarray:
+        """(n - t,) int64 rows outside the test split, ascending."""
+        return np.setdiff1d(np.arange(len(self.labels)), self.test)
+
+
+def digests(items: Items) -> list[bytes]:
+    """One 16-byte hash per item: equal content, equal hash."""
+    if isinstance(items, Images):
+        return items.digests()
+    if isinstance(items, np.ndarray):
+        return [sha256(row.tobytes()).digest()[:16] for row in np.ascontiguousarray(items)]
+    return [sha256(text.encode(errors="surrogatepass")).digest()[:16] for text in items]
+
+
+def fingerprint(
+    kind: Kind, marks: Sequence[bytes], items: Items, labels: np.ndarray, classes: Sequence[str], test: np.ndarray
+) -> str:
+    """A hash of all that a run can see of a dataset; `marks` are the items' own hashes."""
+    shape = f"{items.dtype}{items.shape[1:]}" if isinstance(items, np.ndarray) else "-"
+    whole = sha256(f"{kind} {shape} {len(labels)} {list(classes)!r}".encode())
+    for part in (b"".join(marks), labels.astype("<i8").tobytes(), test.astype("<i8").tobytes()):
+        whole.update(part)
+    return whole.hexdigest()
