@@ -143,9 +143,7 @@ def check(run: Run) -> None:
     _demand(dataset.pool is None or dataset.pool >= 1, f"dataset.pool={dataset.pool} is below 1", "leave it out")
     _demand(dataset.target >= 0, f"dataset.target={dataset.target} is negative", "dataset.target=0 for no target set")
     _demand(dataset.imbalance >= 1, f"dataset.imbalance={dataset.imbalance} is below 1", "1 leaves classes as they are")
-    _demand(
-        0 <= dataset.label_noise < 1, f"dataset.label_noise={dataset.label_noise} is not a share", "0 <= share < 1"
-    )
+    _demand(0 <= dataset.label_noise < 1, f"dataset.label_noise={dataset.label_noise} is not a share", "0 <= share < 1")
     _demand(bool(budget.phases), "the budget has no phases", "budget.phases=[{labels: 2, cycles: 5}]")
     for phase in budget.phases:
         shown = f"a phase of {phase.labels} labels and {phase.cycles} cycles"

@@ -43,7 +43,9 @@ def explain(error: Exception, known: Sequence[str]) -> UserError:
         return UserError(f"no config {str(missing)!r}", "alrun ls shows the options of every group")
     override = getattr(error, "override", None)
     if override is not None and type(error).__name__ == "OverrideParseException":
-        return UserError(f"cannot read {override!r}", "an override is key=value; quote brackets and spaces for the shell")
+        return UserError(
+            f"cannot read {override!r}", "an override is key=value; quote brackets and spaces for the shell"
+        )
     several = re.match(r"Ambiguous value for argument '([^']+)'", text)
     if several:
         return UserError(f"{several.group(1)!r} lists several values", "add -m to sweep over them")

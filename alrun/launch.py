@@ -136,4 +136,3 @@ def show(overrides: Sequence[str], extra: Path | None = None) -> str:
     cfg = compose(overrides, extra)
     strict(cfg)
     return OmegaConf.to_yaml(cfg)
-

@@ -118,9 +118,7 @@ def options(kind: str, params: Mapping[str, Any], plugins: Sequence[str] = ()) -
         reason = str(error).splitlines()[0]
         raise UserError(f"{kind} {label!r}: {reason}", f"its options: {', '.join(keys) or 'none'}") from error
     if missing:
-        raise UserError(
-            f"{kind} {label!r} has no value for {', '.join(missing)}", f"give one: {kind}.{missing[0]}=..."
-        )
+        raise UserError(f"{kind} {label!r} has no value for {', '.join(missing)}", f"give one: {kind}.{missing[0]}=...")
     assert isinstance(checked, dict)
     return {str(key): value for key, value in checked.items()}
 

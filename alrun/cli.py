@@ -1,0 +1,266 @@
+"""The commands. No logic, and nothing heavy is imported before it is needed."""
+
+import signal
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import typer.core
+
+from . import __version__
+from .completion import mend_bash, overrides
+from .errors import RunFailed, UserError
+
+
+class Group(typer.core.TyperGroup):
+    """Every end has its exit code: 0 done, 1 a run failed, 2 the command is wrong, 130 interrupted."""
+
+    def invoke(self, ctx: typer.Context) -> Any:
+        """Run the command; its exceptions become a message and a code, in tests as in a shell."""
+        from . import terminal
+
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            terminal.mistake(error.message, error.hints)
+            raise typer.Exit(2) from error
+        except RunFailed as error:
+            terminal.failure(str(error))
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt:
+            terminal.failure("interrupted: committed cycles are kept, the same command continues")
+            raise typer.Exit(130) from None
+
+
+app = typer.Typer(
+    cls=Group,
+    name="alrun",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Choose which examples to label next, and show that the choice is right.",
+    epilog="alrun run strategy=badge budget=low      alrun run -m strategy=badge,margin 'seed=range(5)'",
+)
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[OVERRIDE]...", help="group=option or key=value, as Hydra reads them.", autocompletion=overrides
+    ),
+]
+ConfigDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--config-dir", exists=True, file_okay=False, help="A folder with options of your own; it adds to ours."
+    ),
+]
+Paths = Annotated[list[Path] | None, typer.Argument(metavar="[PATH]...", help="Run folders, or folders above them.")]
+DEFAULT = Path("outputs")
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
+    if version:
+        typer.echo(f"alrun {__version__}")
+        raise typer.Exit
+
+
+@app.command(
+    epilog="alrun run strategy=badge budget=low      alrun run -m strategy=badge,margin 'seed=range(5)' --jobs 2"
+)
+def run(
+    override: Overrides = None,
+    multirun: Annotated[
+        bool, typer.Option("-m", "--multirun", help="Sweep over comma lists, range() and glob().")
+    ] = False,
+    cfg: Annotated[bool, typer.Option("--cfg", help="Show the composed config and stop.")] = False,
+    config_dir: ConfigDir = None,
+    jobs: Annotated[
+        int, typer.Option("--jobs", min=1, help="Runs at the same time in a sweep (needs alrun[joblib]).")
+    ] = 1,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what these runs had and start again.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Load everything, show the plan, write nothing.")] = False,
+) -> None:
+    """One run, or a sweep with -m. The same command again finishes what is missing and recomputes nothing."""
+    from . import launch, terminal
+
+    asked = list(override or [])
+    if cfg:
+        typer.echo(launch.show(asked, config_dir), nl=False)
+        return
+    sweep = multirun or launch.wants_sweep(asked, config_dir)
+    if jobs > 1 and not sweep:
+        raise UserError(f"--jobs {jobs} is for sweeps", "add -m and list several values: strategy=badge,margin")
+    if jobs > 1:
+        asked += ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={jobs}"]
+    points = launch.cells(asked, multirun=sweep, extra=config_dir)
+
+    from .run import execute, prepare
+
+    cells = list({cell.folder: cell for cell in (prepare(point.run) for point in points)}.values())
+    if dry_run:
+        from .plan import plan
+
+        for cell in cells:
+            terminal.plan(plan(cell))
+        return
+    if not sweep:
+        _reused_or_done(execute(cells[0], terminal.Screen(), fresh=fresh))
+        return
+    _sweep(asked, config_dir, cells, fresh)
+
+
+def _reused_or_done(outcome: Any) -> None:
+    from . import terminal
+
+    if outcome.reused:
+        terminal.say(f"already done: {outcome.folder}")
+        terminal.say(f"AULC {terminal.number(outcome.aulc)}   --fresh does it again, alrun plot redraws it", "dim")
+
+
+def _sweep(asked: list[str], config_dir: Path | None, cells: list[Any], fresh: bool) -> None:
+    """Launch, show the table while it goes on, name what failed."""
+    from . import launch, terminal
+    from .plots import draw_comparison
+    from .rundir import RunDir
+
+    if fresh:
+        for cell in cells:
+            home = RunDir(cell.folder)
+            if cell.folder.exists():
+                with home.lock():
+                    home.clear()
+    reused = {cell.folder for cell in cells if RunDir(cell.folder).status() == "done"}
+    table = terminal.SweepTable(cells, reused)
+    if len(reused) < len(cells):
+        with terminal.watching(table):
+            launch.sweep(asked, config_dir)
+    table.finish()
+    done = [cell.folder for cell in cells if RunDir(cell.folder).status() == "done"]
+    if done:
+        for path in draw_comparison(done, Path(cells[0].run.runs_dir) / "comparison", ("png", "svg")):
+            if path.suffix == ".png":
+                terminal.say(f"  {path}", "dim")
+    missing = [cell.folder for cell in cells if cell.folder not in done]
+    for folder in missing:
+        error = RunDir(folder).provenance().get("error") or {"type": RunDir(folder).status(), "message": ""}
+        terminal.failure(f"{folder}: {error['type']} {error['message']}", folder / "run.log")
+    if missing:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="alrun resume      alrun resume outputs/bbc_news")
+def resume(path: Paths = None) -> None:
+    """Finish killed or failed runs below PATH (default: outputs)."""
+    from . import terminal
+    from .run import resume as finish
+    from .run import unfinished
+    from .rundir import below
+
+    todo = unfinished(below(path or [DEFAULT]))
+    if not todo:
+        terminal.say("nothing to resume")
+        return
+    failed = 0
+    for folder in todo:
+        try:
+            finish(folder, terminal.Screen())
+        except RunFailed as error:
+            failed += 1
+            terminal.failure(f"{folder}: {error}", folder / "run.log")
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="alrun plot      alrun plot outputs/bbc_news --format png,pdf")
+def plot(
+    path: Paths = None,
+    format: Annotated[str, typer.Option("--format", help="png, svg, pdf; several with commas.")] = "png,svg",
+) -> None:
+    """Redraw every figure from saved runs: curves, calibration, classes, t-SNE; with a CSV of what is drawn."""
+    from . import terminal
+    from .plots import draw_below
+
+    formats = [name.strip() for name in format.split(",") if name.strip()]
+    unknown = [name for name in formats if name not in ("png", "svg", "pdf")]
+    if unknown or not formats:
+        raise UserError(f"no figure format {', '.join(unknown) or 'given'}", "png, svg or pdf: --format png,pdf")
+    for figure in draw_below(path or [DEFAULT], formats):
+        terminal.say(str(figure), "dim")
+
+
+@app.command(epilog="alrun ls      alrun ls strategies      alrun ls runs outputs/bbc_news --json")
+def ls(
+    what: Annotated[
+        str, typer.Argument(help="runs, strategies, datasets, encoders, models, budgets or experiments.")
+    ] = "runs",
+    path: Paths = None,
+    json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+    config_dir: ConfigDir = None,
+) -> None:
+    """List runs (default), or what can be chosen."""
+    from . import listing
+
+    listing.show(what, path or [DEFAULT], as_json=json, extra=config_dir)
+
+
+@app.command(epilog="alrun show badge      alrun show outputs/bbc_news/minilm-linear/badge-low/s0-1a2b3c4d")
+def show(name: Annotated[str, typer.Argument(metavar="PATH|NAME", help="A run folder, or a shipped config.")]) -> None:
+    """One run in full, or the YAML of a shipped config."""
+    from . import listing
+
+    listing.show_one(name)
+
+
+@app.command(epilog="alrun cp strategy/maxherding mine && alrun run --config-dir mine strategy=my_maxherding")
+def cp(
+    name: Annotated[str, typer.Argument(help="A shipped config, as `alrun ls` shows it.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Your own config folder.")],
+    to: Annotated[str | None, typer.Option("--as", help="Its new name (default: my_NAME).")] = None,
+) -> None:
+    """Copy a shipped config to edit; then --config-dir DIR."""
+    from . import listing, terminal
+
+    target = listing.copy(name, folder, to)
+    terminal.say(str(target))
+    terminal.say(f"use it: alrun run --config-dir {folder} {target.parent.name}={target.stem}", "dim")
+
+
+@app.command(epilog="alrun doctor")
+def doctor() -> None:
+    """Versions, devices, Hydra plugins, packages of the extras, caches, write access."""
+    from . import doctor as checks
+
+    checks.show()
+
+
+@app.command(epilog="alrun cache      alrun cache bbc_news minilm      alrun cache --clear")
+def cache(
+    name: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Datasets and encoders to fetch.")
+    ] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Forget all cached features and maps.")] = False,
+) -> None:
+    """Fetch datasets and encoders before going offline, or show or clear what is cached."""
+    from . import listing
+
+    if clear:
+        listing.clear_cache()
+    elif name:
+        listing.fetch(name)
+    else:
+        listing.show_cache()
+
+
+def _terminate(signum: int, frame: Any) -> None:
+    """SIGTERM ends a run as Ctrl-C does: committed cycles are kept."""
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """The entry point of the command."""
+    signal.signal(signal.SIGTERM, _terminate)
+    mend_bash()
+    app()

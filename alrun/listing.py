@@ -1,0 +1,211 @@
+"""What there is: runs, options, caches. Reads folders and YAML comments; never torch."""
+
+import json
+import re
+import shutil
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.text import Text
+
+from . import terminal
+from .config import config_dir
+from .errors import UserError, nearest
+from .rundir import RunDir, below
+
+GROUPS = {
+    "strategies": "strategy",
+    "datasets": "dataset",
+    "encoders": "encoder",
+    "models": "model",
+    "budgets": "budget",
+    "experiments": "experiment",
+}
+
+
+def show(what: str, paths: Sequence[Path], *, as_json: bool, extra: Path | None) -> None:
+    """`alrun ls`."""
+    if what == "runs":
+        found = runs(paths)
+    elif what in GROUPS:
+        found = options(GROUPS[what], extra)
+    else:
+        known = ["runs", *GROUPS]
+        raise UserError(f"nothing called {what!r} to list", *nearest(what, known), f"one of {', '.join(known)}")
+    if as_json:
+        print(json.dumps(found, indent=1, ensure_ascii=False))
+    elif what == "runs":
+        _show_runs(found, paths)
+    else:
+        names = [name for name in ("name", "needs", "cost") if any(entry.get(name) for entry in found)]
+        rows = [[entry.get(name) or "" for name in names] + [entry["about"]] for entry in found]
+        terminal.columns([*names, "about"], rows)
+
+
+def runs(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """One entry per run folder; a damaged one is named, not hidden."""
+    if not all(path.exists() for path in paths) and [str(path) for path in paths] == ["outputs"]:
+        return []
+    found = []
+    for folder in below(paths):
+        home = RunDir(folder)
+        entry: dict[str, Any] = {"path": str(folder), "run": "/".join(folder.parts[-4:])}
+        try:
+            about, lines, summary = home.provenance(), home.metrics(), home.summary()
+        except UserError as error:
+            found.append(entry | {"status": "unreadable", "error": error.message})
+            continue
+        last = lines[-1] if lines else {}
+        problem = about.get("error") or {}
+        found.append(
+            entry
+            | {
+                "status": home.status(),
+                "cycles": len(lines),
+                "of": len(about.get("batches", [])) + 1,
+                "labels": last.get("n_labelled", 0),
+                "accuracy": last.get("test/accuracy"),
+                "aulc": summary["aulc"].get("accuracy") if summary else None,
+                "error": problem.get("message"),
+                "started": about.get("started"),
+            }
+        )
+    return found
+
+
+def _show_runs(found: Sequence[dict[str, Any]], paths: Sequence[Path]) -> None:
+    rows = []
+    for run in found:
+        status = run["status"]
+        progress = "" if status == "done" else f"  cycle {run.get('cycles', 0)}/{run.get('of', '?')}"
+        shown = Text(status, style=terminal.COLOURS.get(status, "red"))
+        shown.append(progress + (f"  {run['error']}" if run.get("error") else ""), style="default")
+        figures = [str(run.get("labels", "–")), terminal.number(run.get("accuracy")), terminal.number(run.get("aulc"))]
+        rows.append([run["run"], *figures, shown, _age(run.get("started"))])
+    terminal.columns(["run", "labels", "acc", "AULC", "status", "when"], rows, right=("labels", "acc", "AULC"))
+    counts = {
+        status: sum(1 for run in found if run["status"] == status) for status in ("done", "running", "killed", "failed")
+    }
+    text = " · ".join([f"{len(found)} runs", *(f"{count} {status}" for status, count in counts.items() if count)])
+    ways = f"      finish them: alrun resume {' '.join(map(str, paths))}" if counts["killed"] + counts["failed"] else ""
+    terminal.say(text + ways, "dim")
+
+
+def _age(started: str | None) -> str:
+    if not started:
+        return "–"
+    minutes = int((datetime.now(UTC) - datetime.fromisoformat(started)).total_seconds() // 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440} d"
+
+
+def options(group: str, extra: Path | None = None) -> list[dict[str, str]]:
+    """The options of a config group, each described by the comment lines at the top of its YAML."""
+    folders = [config_dir() / group, *([extra / group] if extra else [])]
+    return [describe(path) for folder in folders if folder.is_dir() for path in sorted(folder.glob("*.yaml"))]
+
+
+def describe(path: Path) -> dict[str, str]:
+    """Name, first comment line, and the `# key: value` lines that follow it."""
+    found = {"name": path.stem, "about": ""}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        text = line.lstrip("#").strip()
+        tagged = re.match(r"(needs|cost): *(.+)", text)
+        if tagged:
+            found[tagged.group(1)] = tagged.group(2)
+        elif not found["about"] and not text.startswith("@package"):
+            found["about"] = text
+    return found
+
+
+def locate(name: str) -> Path:
+    """The YAML file of a shipped config, by `group/name` or by a name that only one group has."""
+    root = config_dir()
+    known = {f"{path.parent.name}/{path.stem}": path for path in sorted(root.glob("*/*.yaml"))}
+    if name in known:
+        return known[name]
+    matches = [key for key in known if key.endswith(f"/{name}")]
+    if len(matches) > 1:
+        raise UserError(f"{name!r} is ambiguous", f"one of {', '.join(matches)}")
+    if not matches:
+        words = [*known, *(key.split("/")[1] for key in known)]
+        raise UserError(f"no run folder and no config is called {name!r}", *nearest(name, words), "alrun ls strategies")
+    return known[matches[0]]
+
+
+def show_one(name: str) -> None:
+    """`alrun show`."""
+    if not (Path(name) / "run.json").exists():
+        if Path(name).is_dir():
+            raise UserError(f"{name} is no run folder: it has no run.json", f"alrun ls runs {name}")
+        print(locate(name).read_text(encoding="utf-8"), end="")
+        return
+    home = RunDir(Path(name))
+    about, lines = home.provenance(), home.metrics()
+    terminal.say(str(home.path), "cyan")
+    terminal.say(
+        f"{home.status()} · started {about.get('started')} · alrun {about.get('alrun')} · {about.get('device')}", "dim"
+    )
+    labels = about.get("labels", {})
+    terminal.say(
+        f"labels: {labels.get('bought')} to buy + {labels.get('initial')} at the start + {labels.get('target')} target"
+    )
+    for text in about.get("warnings", []):
+        terminal.say(f"! {text}", "yellow")
+    if about.get("error"):
+        terminal.failure(f"{about['error']['type']}: {about['error']['message']}", home.path / "run.log")
+    names = ["n_labelled", "test/accuracy", "test/macro_f1", "test/nll", "test/ece"]
+    names += sorted({key for line in lines for key in line if key.startswith("strategy/")})
+    rows = [
+        [str(line["cycle"]), str(line["n_labelled"]), *(terminal.number(line.get(key)) for key in names[1:])]
+        for line in lines
+    ]
+    header = ["cycle", *(key.removeprefix("test/").removeprefix("strategy/") for key in names)]
+    terminal.columns(header, rows, right=header)
+    terminal.say((home.path / "config.yaml").read_text(encoding="utf-8"), "dim")
+
+
+def copy(name: str, folder: Path, to: str | None) -> Path:
+    """`alrun cp`: a shipped config under a new name, still calling the same function."""
+    source = locate(name)
+    new = to or f"my_{source.stem}"
+    if not re.fullmatch(r"\w[\w-]*", new):
+        raise UserError(f"{new!r} cannot be the name of a config", "letters, digits, - and _")
+    target = folder / source.parent.name / f"{new}.yaml"
+    if target.exists():
+        raise UserError(f"{target} exists", "choose another name: --as NAME")
+    text = source.read_text(encoding="utf-8")
+    method = "" if re.search(r"^method:", text, re.MULTILINE) else f"\nmethod: {source.stem}"
+    if re.search(r"^name:", text, re.MULTILINE) and source.parent.name != "budget":
+        text = re.sub(r"^name:.*$", f"name: {new}{method}", text, flags=re.MULTILINE)
+    else:
+        text = re.sub(r"^name:.*$", f"name: {new}", text, flags=re.MULTILINE)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text, encoding="utf-8")
+    return target
+
+
+def show_cache() -> None:
+    """`alrun cache`: what is kept, and how large it is."""
+    from .encoders.cache import root
+
+    files = [path for path in root().rglob("*") if path.is_file()]
+    size = sum(path.stat().st_size for path in files)
+    terminal.say(f"{root()}   {size / 1e6:,.1f} MB")
+    for folder in sorted(path for path in root().glob("*") if path.is_dir()):
+        entries = [entry for entry in folder.iterdir() if not entry.name.endswith(".lock")]
+        terminal.say(f"  {folder.name}: {len(entries)}", "dim")
+
+
+def clear_cache() -> None:
+    """`alrun cache --clear`."""
+    from .encoders.cache import root
+
+    for folder in ("features", "maps"):
+        shutil.rmtree(root() / folder, ignore_errors=True)
+    terminal.say(f"cleared {root()}")

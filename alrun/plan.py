@@ -1,0 +1,55 @@
+"""`--dry-run`: what a run would do, and what it would take."""
+
+from typing import Any
+
+from . import registry
+from .run import Prepared
+from .rundir import RunDir
+from .types import Size
+
+
+def plan(prepared: Prepared) -> dict[str, Any]:
+    """Cycles, labels, work and estimates, as lines of name -> text."""
+    run, dataset, source = prepared.run, prepared.dataset, prepared.source
+    batches, start = prepared.batches, len(prepared.start)
+    committed = len(RunDir(prepared.folder).metrics())
+    encoder = registry.build("encoder", run.encoder, run.plugins)(source)
+    cached, width = _features(prepared, encoder)
+    size = Size(len(dataset.pool), start + sum(batches), max(batches), dataset.n_classes, width, width)
+    memory = getattr(registry.find("strategy", run.strategy, run.plugins), "memory", None)
+    matrix = len(source) * width * 4
+    names = [run.dataset.name, run.encoder["name"], run.model["name"], run.strategy["name"], run.budget.name]
+    return {
+        "run": " · ".join([*names, f"seed {run.seed}"]),
+        "folder": f"{prepared.folder}{f'   ({committed} cycles committed)' if committed else ''}",
+        "items": f"pool {len(dataset.pool):,} · target {len(dataset.target):,} · test {len(dataset.test):,} · "
+        f"{dataset.n_classes} classes",
+        "cycles": f"{len(batches) + 1}: labels {' → '.join(map(str, _points(start, batches)))}",
+        "labels": f"{sum(batches):,} to buy + {start:,} at the start + {len(dataset.target):,} in the target split",
+        "features": f"{len(source):,} x {width} float32, {cached}",
+        "memory": f"features {_bytes(matrix)} · signals {_bytes(len(dataset.pool) * (width + dataset.n_classes) * 4)} · "
+        f"strategy {_bytes(memory(size)) if memory else 'not stated'}",
+        "disk": f"features {_bytes(matrix)} in the cache · run folder about "
+        f"{_bytes((len(batches) + 1) * (len(dataset.pool) + 2 * len(dataset.test)) + 2_000_000)}",
+    }
+
+
+def _features(prepared: Prepared, encoder: Any) -> tuple[str, int]:
+    """Whether the features are cached, and how wide they are."""
+    from .encoders.cache import cached_width
+
+    width = cached_width(prepared.source, encoder)
+    if width is not None:
+        return "cached", width
+    return "to be computed", encoder.start("cpu").width
+
+
+def _points(start: int, batches: list[int]) -> list[int]:
+    points = [start]
+    for size in batches:
+        points.append(points[-1] + size)
+    return points if len(points) <= 12 else [*points[:6], *points[-3:]]
+
+
+def _bytes(count: float) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

@@ -1,0 +1,339 @@
+"""One run in one folder: prepare, lock, continue where it stopped, commit cycle by cycle, draw."""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from . import registry
+from .budget import fit, initial_size, schedule
+from .config import Run, check, plain, run_path
+from .data import load
+from .data.source import Source
+from .data.split import Dataset, split
+from .encoders import settle
+from .encoders.cache import features
+from .errors import RunFailed, UserError
+from .loop import cycles, initial_set
+from .metrics import area_under_curve
+from .models.material import Material, resolve_device
+from .plots import draw_run
+from .provenance import now, surroundings
+from .rundir import SCHEMA, Bought, RunDir
+from .types import Cycle, Part
+
+log = logging.getLogger("alrun")
+FORMATS = ("png", "svg")
+CURVES = ("test/accuracy", "test/balanced_accuracy", "test/macro_f1", "test/nll")
+
+
+class Reporter(Protocol):
+    """Whoever shows a run while it goes on."""
+
+    def begin(self, prepared: "Prepared", done: int) -> None:
+        """The folder is ours; `done` cycles are already there."""
+
+    def note(self, text: str) -> None:
+        """Something worth a line."""
+
+    def encoding(self, done: int, total: int) -> None:
+        """Items encoded so far."""
+
+    def cycle(self, metrics: dict[str, Any], costs: dict[str, Any]) -> None:
+        """A cycle stands on the disk."""
+
+    def end(self, outcome: "Outcome") -> None:
+        """The run is finished."""
+
+
+class Quiet:
+    """Shows nothing: for sweeps, whose table is read from the folders."""
+
+    def begin(self, prepared: "Prepared", done: int) -> None:
+        """Nothing to show."""
+
+    def note(self, text: str) -> None:
+        """Nothing to show."""
+
+    def encoding(self, done: int, total: int) -> None:
+        """Nothing to show."""
+
+    def cycle(self, metrics: dict[str, Any], costs: dict[str, Any]) -> None:
+        """Nothing to show."""
+
+    def end(self, outcome: "Outcome") -> None:
+        """Nothing to show."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run whose data are loaded and whose budget fits; nothing is written yet."""
+
+    run: Run
+    source: Source
+    dataset: Dataset
+    batches: list[int]  # labels bought per acquisition
+    start: torch.Tensor  # (i,) pool indices of the initial set
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    folder: Path
+    reused: bool  # it was finished before
+    seconds: float
+    aulc: float | None  # area under the accuracy curve
+    figures: list[Path]
+
+
+def prepare(run: Run) -> Prepared:
+    """Load the data and check everything that can be checked before work begins. Raises UserError."""
+    source = load(run.dataset)
+    if run.encoder["name"] == "auto":
+        run = replace(run, encoder=settle(run.encoder, source.kind))
+        check(run)
+    dataset = split(source, run.dataset, run.seed)
+    classes = len(source.classes)
+    size = initial_size(run.budget, classes)
+    batches = fit(schedule(run.budget, classes), size, len(dataset.pool), run.budget.clip)
+    resolve_device(run.device)
+    start = initial_set(run, dataset, size)
+    return Prepared(run, source, dataset, batches, start, Path(run.runs_dir) / run_path(run))
+
+
+def attempt(run: Run) -> float | None:
+    """A cell of a sweep: its failure stands in its folder and does not stop the others."""
+    try:
+        return execute(prepare(run), Quiet()).aulc
+    except RunFailed:
+        return None
+
+
+def execute(prepared: Prepared, reporter: Reporter, *, fresh: bool = False) -> Outcome:
+    """Do what is missing of a run; a finished run is left as it is.
+
+    Raises RunFailed when it cannot go on (its committed cycles are kept, run.log holds the traceback), UserError when
+    the folder holds something else than this run.
+    """
+    began = time.perf_counter()
+    home = RunDir(prepared.folder)
+    with home.lock():
+        home.provenance()  # refuses a newer schema before anything is touched
+        if fresh:
+            home.clear()
+        _demand_same(home, prepared)
+        done = home.repair()
+        summary = home.summary()
+        if summary is not None:
+            return Outcome(home.path, True, 0.0, summary["aulc"].get("accuracy"), [])
+        with _logging(home.path), _failures(home):
+            _begin(home, prepared)
+            reporter.begin(prepared, done)
+            for text in prepared.source.warnings:
+                reporter.note(text)
+            _work(home, prepared, reporter)
+            figures = draw_run(home.path, FORMATS)
+            aulc = _finish(home, prepared, time.perf_counter() - began)
+    outcome = Outcome(home.path, False, time.perf_counter() - began, aulc, figures)
+    reporter.end(outcome)
+    return outcome
+
+
+def load_run(folder: Path) -> Run:
+    """The Run that config.yaml of a run folder describes. Raises UserError if it was changed by hand."""
+    RunDir(folder).provenance()
+    try:
+        stored = OmegaConf.load(folder / "config.yaml")
+        run = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Run), stored))
+    except FileNotFoundError:
+        raise UserError(f"{folder} has no config.yaml", "it is no run folder, or it was damaged") from None
+    except (OmegaConfBaseException, YAMLError, ValueError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{folder / 'config.yaml'} cannot be read: {reason}", "--fresh starts the run again") from error
+    assert isinstance(run, Run)
+    check(run)
+    if Path(run_path(run)).name != folder.name:
+        raise UserError(
+            f"{folder / 'config.yaml'} was changed by hand: it describes {Path(run_path(run)).name}",
+            "undo the change, or start a new run: alrun run ...",
+        )
+    return run
+
+
+def resume(folder: Path, reporter: Reporter) -> Outcome:
+    """Finish an unfinished run from its folder alone."""
+    prepared = prepare(load_run(folder))
+    return execute(replace(prepared, folder=folder), reporter)
+
+
+def _demand_same(home: RunDir, prepared: Prepared) -> None:
+    """Refuse to continue a run on other data, or a folder whose config is another run's."""
+    before = home.provenance()
+    if (home.path / "config.yaml").exists():
+        load_run(home.path)
+    known = before.get("fingerprint")
+    if known and known != prepared.source.fingerprint:
+        raise UserError(
+            f"the data of {home.path} have changed since it began ({known[:8]} then, "
+            f"{prepared.source.fingerprint[:8]} now)",
+            "--fresh starts it again",
+        )
+
+
+def _begin(home: RunDir, prepared: Prepared) -> None:
+    """Write what the run is, before its first cycle."""
+    run, dataset = prepared.run, prepared.dataset
+    truth = dataset.source.labels
+    initial = dataset.pool[prepared.start.numpy()]
+    home.write("config.yaml", OmegaConf.to_yaml(OmegaConf.create(plain(run))).encode())
+    rows = {"pool": dataset.pool, "target": dataset.target, "test": dataset.test, "initial": initial}
+    home.write_arrays("items.npz", rows | {f"{name}_label": truth[index] for name, index in rows.items()})
+    before = home.provenance()
+    home.write_json(
+        "run.json",
+        {
+            "schema": SCHEMA,
+            "id": home.path.name,
+            "started": before.get("started") or now(),
+            "finished": None,
+            "seconds": before.get("seconds") or 0.0,
+        }
+        | surroundings()
+        | {
+            "device": str(resolve_device(run.device)),
+            "threads": torch.get_num_threads(),
+            "classes": list(dataset.source.classes),
+            "labels": {"bought": sum(prepared.batches), "initial": len(initial), "target": len(dataset.target)},
+            "warnings": list(prepared.source.warnings),
+            "fingerprint": prepared.source.fingerprint,
+            "batches": prepared.batches,
+            "error": None,
+        },
+    )
+
+
+def _work(home: RunDir, prepared: Prepared, reporter: Reporter) -> None:
+    """Train, evaluate, select and commit until the budget is spent."""
+    run, dataset = prepared.run, prepared.dataset
+    if len(home.metrics()) > len(prepared.batches):
+        return
+    material = build_material(prepared, reporter)
+    position = {int(row): index for index, row in enumerate(dataset.pool)}
+    done = [torch.tensor([position[row] for row in batch.rows]) for batch in home.selections()]
+    mark = time.perf_counter()
+    for cycle in cycles(run, dataset, material, prepared.batches, prepared.start, done):
+        bought = _bought(cycle, dataset)
+        costs = dict(cycle.costs) | {"total_s": round(time.perf_counter() - mark, 6)}
+        home.commit(cycle.index, cycle.metrics, costs, bought, cycle.predictions)
+        log.info("cycle %d committed: %d labels", cycle.index, cycle.metrics["n_labelled"])
+        reporter.cycle(dict(cycle.metrics), costs)
+        mark = time.perf_counter()
+
+
+def build_material(prepared: Prepared, reporter: Reporter) -> Material:
+    """The features of every part of the dataset on the run's device; encoded only if no run did it before."""
+    run, dataset = prepared.run, prepared.dataset
+    if run.threads:
+        torch.set_num_threads(run.threads)
+    device = resolve_device(run.device)
+    encoder = registry.build("encoder", run.encoder, run.plugins)(prepared.source)
+    matrix = features(prepared.source, encoder, reporter.encoding, device=str(device), waiting=reporter.note)  # (n, F)
+    rows: dict[Part, np.ndarray] = {"pool": dataset.pool, "target": dataset.target, "test": dataset.test}
+    return Material(
+        features={part: torch.from_numpy(matrix[index]).to(device) for part, index in rows.items()},
+        n_classes=dataset.n_classes,
+        device=device,
+    )
+
+
+def _bought(cycle: Cycle, dataset: Dataset) -> Bought:
+    if cycle.selection is None:
+        return Bought([], [], [])
+    scores = cycle.selection.scores.double().tolist()
+    return Bought(
+        rows=dataset.pool[cycle.selection.indices.cpu().numpy()].tolist(),
+        labels=cycle.bought.tolist(),
+        scores=[None if score != score else score for score in scores],
+    )
+
+
+def _finish(home: RunDir, prepared: Prepared, seconds: float) -> float | None:
+    """Write the summary and close run.json; the area under the accuracy curve."""
+    lines = home.metrics()
+    counts = [line["n_labelled"] for line in lines]
+    areas = {name.removeprefix("test/"): area_under_curve(counts, [line[name] for line in lines]) for name in CURVES}
+    provenance = home.provenance()
+    home.write_json(
+        "summary.json",
+        {
+            "aulc": areas,
+            "final": {name.removeprefix("test/"): lines[-1][name] for name in CURVES},
+            "labels": provenance["labels"] | {"bought": counts[-1] - counts[0], "points": counts},
+        },
+    )
+    home.write_json(
+        "run.json",
+        provenance | {"finished": now(), "seconds": round(provenance["seconds"] + seconds, 3), "error": None},
+    )
+    return areas["accuracy"]
+
+
+@contextmanager
+def _failures(home: RunDir) -> Iterator[None]:
+    """What goes wrong inside is written down in the folder before it leaves."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        log.warning("interrupted")
+        raise
+    except UserError as error:
+        _record(home, error)
+        raise
+    except BaseException as error:
+        log.exception("the run failed")
+        _record(home, error)
+        if isinstance(error, RunFailed):
+            raise
+        if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
+            raise RunFailed("out of memory: lower dataset.pool, or the encoder's batch_size") from error
+        raise RunFailed(f"{type(error).__name__}: {error}") from error
+
+
+def _record(home: RunDir, error: BaseException) -> None:
+    with suppress(RunFailed, UserError):
+        found = {"type": type(error).__name__, "message": str(error)}
+        home.write_json("run.json", home.provenance() | {"schema": SCHEMA, "error": found})
+
+
+@contextmanager
+def _logging(folder: Path) -> Iterator[None]:
+    """Everything logged goes to the folder's run.log, and nowhere else."""
+    handler = logging.FileHandler(folder / "run.log", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    log.addHandler(handler)
+    try:
+        log.info("process %d: alrun %s", os.getpid(), " ".join(sys.argv[1:]))
+        yield
+    finally:
+        log.removeHandler(handler)
+        handler.close()
+
+
+def unfinished(folders: Sequence[Path]) -> list[Path]:
+    """Those that a resume would continue."""
+    return [folder for folder in folders if RunDir(folder).status() in ("failed", "killed")]

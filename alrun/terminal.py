@@ -1,0 +1,257 @@
+"""Everything that is shown in a terminal."""
+
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+BARS = "▁▂▃▄▅▆▇█"
+COLOURS = {"done": "green", "reused": "green", "running": "cyan", "waiting": "dim", "killed": "yellow", "failed": "red"}
+
+
+def mistake(message: str, hints: Sequence[str]) -> None:
+    """A user's mistake: what is wrong, and the way out."""
+    body = Text(message)
+    for hint in hints:
+        body.append("\nhint ", style="dim").append(hint)
+    errors.print(Panel(body, title="Error", title_align="left", border_style="red"))
+
+
+def failure(message: str, log: Path | None = None) -> None:
+    """A run that could not go on."""
+    errors.print(Text("failed ", style="red").append(message, style="default"))
+    if log is not None:
+        errors.print(Text(f"  log: {log}", style="dim"))
+
+
+def say(text: str, style: str = "") -> None:
+    """One line, taken literally."""
+    console.print(Text(text, style=style), soft_wrap=True)
+
+
+def tick(text: str, ok: bool = True) -> None:
+    """One line of a check-up."""
+    console.print(Text("✓  " if ok else "!  ", style="green" if ok else "yellow").append(text, style="default"))
+
+
+def seconds(value: float | None) -> str:
+    """A duration as people write it."""
+    if value is None:
+        return "–"
+    if value < 60:
+        return f"{value:.1f}s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes}m {rest:02d}s" if minutes < 60 else f"{minutes // 60}h {minutes % 60:02d}m"
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """A figure for a table; a dash where there is none."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def columns(header: Iterable[str], rows: Iterable[Sequence[str | Text]], right: Iterable[str] = ()) -> None:
+    """A table without boxes."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name in header:
+        table.add_column(name, justify="right" if name in set(right) else "left", no_wrap=name in set(right))
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
+    console.print(table)
+
+
+class Screen:
+    """Shows one run while it goes on."""
+
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+        self._task: Any = None
+        self._accuracies: list[float] = []
+        self._last_percent = -10
+
+    def begin(self, prepared: Any, done: int) -> None:
+        """Who we are, what runs, where it goes, what labels it uses."""
+        from . import __version__
+
+        run = prepared.run
+        words = " · ".join([run.dataset.name, run.encoder["name"], run.model["name"], run.strategy["name"]])
+        console.print(Text(f"alrun {__version__}  ", style="dim").append(f"{words} · {run.budget.name}", style="cyan"))
+        say(f"{prepared.folder}", "dim")
+        dataset = prepared.dataset
+        parts = [f"pool {len(dataset.pool):,}", f"test {len(dataset.test):,}", f"{len(dataset.source.classes)} classes"]
+        labels = [f"{sum(prepared.batches):,} to buy"]
+        if len(prepared.start):
+            labels.append(f"{len(prepared.start):,} at the start")
+        labels.append(f"{len(dataset.target):,} of the target split, which only less uses")
+        say(f"seed {run.seed}   {' · '.join(parts)}   labels: {' + '.join(labels)}", "dim")
+        noise, tail = run.dataset.label_noise, run.dataset.imbalance
+        if noise or tail != 1:
+            say(f"label noise {noise:.0%} · imbalance {tail:g} to 1", "yellow")
+        if done:
+            say(f"continuing after {done} committed cycles", "dim")
+
+    def note(self, text: str) -> None:
+        """Something worth a line."""
+        say(f"! {text}", "yellow")
+
+    def encoding(self, done: int, total: int) -> None:
+        """A bar with items per second and time left; plain lines where nobody looks."""
+        if not console.is_terminal:
+            percent = 100 * done // total
+            if percent >= self._last_percent + 10 or done == total:
+                self._last_percent = percent
+                say(f"encoding {done:,} of {total:,}", "dim")
+            return
+        if self._progress is None:
+            self._progress = Progress(
+                TextColumn("encoding"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]} items/s"),
+                TimeRemainingColumn(),
+                console=console,
+                transient=True,
+            )
+            self._progress.start()
+            self._task = self._progress.add_task("encoding", total=total, completed=done, rate="–")
+        speed = self._progress.tasks[0].speed
+        self._progress.update(self._task, completed=done, rate=f"{speed:.0f}" if speed else "–")
+        if done >= total:
+            self._progress.stop()
+            self._progress = None
+
+    def cycle(self, metrics: Mapping[str, Any], costs: Mapping[str, Any]) -> None:
+        """One line a cycle."""
+        if not self._accuracies:
+            say("\ncycle  labels    acc  macro-F1    nll    ece   select    train", "dim")
+        self._accuracies.append(metrics["test/accuracy"])
+        figures = [number(metrics[f"test/{name}"]) for name in ("accuracy", "macro_f1", "nll", "ece")]
+        shown = "".join(BARS[min(7, int(8 * value))] for value in self._accuracies[-40:])
+        say(
+            f"{metrics['cycle']:5d}{metrics['n_labelled']:8d}{figures[0]:>7}{figures[1]:>10}{figures[2]:>7}{figures[3]:>7}"
+            f"{seconds(costs['select_s']):>9}{seconds(costs['train_s']):>9}  {shown}"
+        )
+
+    def end(self, outcome: Any) -> None:
+        """How it went, and where the figures are."""
+        text = Text("✓ ", style="green").append(f"{seconds(outcome.seconds)}   AULC {number(outcome.aulc)}", "default")
+        console.print(text)
+        for path in outcome.figures:
+            if path.suffix == ".png":
+                say(f"  {path}", "dim")
+
+
+class SweepTable:
+    """The state of every cell of a sweep, read from the cells' folders."""
+
+    def __init__(self, cells: Sequence[Any], reused: set[Path]) -> None:
+        self.cells = cells  # Prepared
+        self.reused = reused
+        self.began = time.time()
+        self.shown: set[Path] = set()
+
+    def rows(self) -> list[tuple[Any, int, dict[str, Any], str, str]]:
+        """(cell, cycles done, last metrics, status, error) per cell."""
+        from .rundir import RunDir
+
+        found = []
+        for cell in self.cells:
+            home = RunDir(cell.folder)
+            lines = home.metrics()
+            error = ""
+            if cell.folder in self.reused:
+                status = "reused"
+            elif not (cell.folder / ".lock").exists():
+                status = "waiting"
+            else:
+                status = home.status()
+                written = home.provenance().get("error") or {}
+                error = f"{written.get('type')}: {written.get('message')}" if written and status == "failed" else ""
+            found.append((cell, len(lines), lines[-1] if lines else {}, status, error))
+        return found
+
+    def render(self) -> Table:
+        """The table as it is now."""
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+        for name, side in (("run", "left"), ("cycle", "right"), ("", "left"), ("labels", "right"), ("acc", "right")):
+            table.add_column(name, justify=side, no_wrap=True)  # type: ignore[arg-type]
+        table.add_column("status")
+        rows = self.rows()
+        counts = {status: sum(1 for row in rows if row[3] == status) for status in COLOURS}
+        for cell, done, last, status, error in rows[:60]:
+            total = len(cell.batches) + 1
+            filled = round(12 * done / total)
+            table.add_row(
+                Text(label(cell)),
+                f"{done}/{total}",
+                Text("━" * filled, style="cyan").append("─" * (12 - filled), style="dim"),
+                str(last.get("n_labelled", "")),
+                number(last["test/accuracy"]) if last else "",
+                Text(status, style=COLOURS[status]).append(f"  {error[:60]}", style="default"),
+            )
+        if len(rows) > 60:
+            table.add_row(Text(f"... and {len(rows) - 60} more", style="dim"))
+        done = counts["done"] + counts["reused"]
+        left = ""
+        if 0 < counts["done"] < len(rows) - counts["reused"]:
+            spent = time.time() - self.began
+            left = f" · about {seconds(spent / counts['done'] * (len(rows) - done))} left"
+        table.add_row(Text(f"{done} of {len(rows)} done · {counts['failed']} failed{left}", style="dim"))
+        return table
+
+    def lines(self) -> None:
+        """Say each newly ended cell once, where nobody looks at a live table."""
+        for cell, done, last, status, error in self.rows():
+            if status in ("done", "reused", "failed") and cell.folder not in self.shown:
+                self.shown.add(cell.folder)
+                accuracy = number(last["test/accuracy"]) if last else "–"
+                say(f"{status:8} {label(cell)}  {done}/{len(cell.batches) + 1}  acc {accuracy}  {error}")
+
+    def finish(self) -> None:
+        """The table as it ended."""
+        console.print(self.render())
+
+
+@contextmanager
+def watching(table: SweepTable) -> Iterator[None]:
+    """Keep the table on the screen, or say each cell that ends, while the sweep goes on."""
+    if console.is_terminal:
+        with Live(get_renderable=table.render, console=console, refresh_per_second=2, transient=True):
+            yield
+        return
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.5):
+            table.lines()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
+        table.lines()
+
+
+def plan(found: Mapping[str, Any]) -> None:
+    """What a run would do, without doing it."""
+    for name, value in found.items():
+        console.print(Text(f"{name:14}", style="dim").append(str(value), style="default"), soft_wrap=True)
+    console.print()
+
+
+def label(cell: Any) -> str:
+    """A cell's folder, shortened to what tells cells apart."""
+    return "/".join(cell.folder.parts[-4:])
