@@ -1,0 +1,92 @@
+"""From run folders to figures, and a CSV of every number drawn beside each. Nothing is recomputed; no torch."""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ..errors import UserError
+from .calibration import draw_calibration
+from .classes import draw_classes
+from .curve import draw_curve
+from .files import RunFiles
+from .lines import Line, group
+from .style import BASELINE, demand_formats, styled
+from .tsne import draw_tsne
+
+__all__ = ["draw_comparison", "draw_run"]
+
+
+def draw_run(folder: Path, formats: Sequence[str]) -> list[Path]:
+    """Draw every figure of one run into its plots/: curve, calibration, classes, tsne, tsne_classes; the paths.
+
+    Of an unfinished run the committed cycles are drawn. A figure whose file is absent is left out; where a file is
+    damaged the other figures are drawn before the UserError that names it.
+    """
+    demand_formats(formats)
+    run = RunFiles(Path(folder))
+    lines = group([run])
+    out = run.inside("plots")
+    _make(out)
+    figures: list[Callable[[], list[Path]]] = [
+        lambda: draw_curve(lines, {lines[0].label: 0}, run.title, out, "curve", formats),
+        lambda: draw_calibration(run, out, formats),
+        lambda: draw_classes(run, out, formats),
+        lambda: draw_tsne(run, out, formats),
+    ]
+    written: list[Path] = []
+    damage: list[UserError] = []
+    for figure in figures:
+        try:
+            with styled():
+                written += figure()
+        except UserError as error:
+            damage.append(error)
+    if damage:
+        raise damage[0]
+    return written
+
+
+def draw_comparison(folders: Sequence[Path], out: Path, formats: Sequence[str]) -> list[Path]:
+    """Draw the strategies side by side, one figure for each (dataset, encoder-model, budget); the paths.
+
+    Runs that differ only in the seed are one line with mean and 95 % band. A strategy keeps its colour from figure to
+    figure. Runs without a committed cycle are left out.
+    """
+    demand_formats(formats)
+    runs = [run for run in map(RunFiles, map(Path, folders)) if run.started]
+    if not runs:
+        raise UserError("no run with a committed cycle to compare", "alrun ls shows the runs below outputs")
+    settings: dict[tuple[str, ...], list[RunFiles]] = {}
+    for run in runs:
+        settings.setdefault(run.setting, []).append(run)
+    grouped = {setting: group(settings[setting]) for setting in sorted(settings)}
+    ranks = _ranks([line for lines in grouped.values() for line in lines])
+    _make(out)
+    written: list[Path] = []
+    for (setting, lines), name in zip(grouped.items(), _file_names(list(grouped)), strict=True):
+        with styled():
+            written += draw_curve(lines, ranks, " · ".join(setting), out, name, formats)
+    return written
+
+
+def _ranks(lines: Sequence[Line]) -> dict[str, int]:
+    """A colour rank for each label; the baseline, random, is black."""
+    others = sorted({line.label for line in lines} - {"random"})
+    free = [rank for rank in range(len(others) + 1) if rank != BASELINE]
+    return {"random": BASELINE} | dict(zip(others, free, strict=False))
+
+
+def _file_names(settings: Sequence[tuple[str, ...]]) -> list[str]:
+    """A file name for each setting, no two alike."""
+    names: list[str] = []
+    for setting in settings:
+        name = "_".join(re.sub(r"[^\w.+-]", "-", part) for part in setting).lstrip(".-")
+        names.append(name if name not in names else f"{name}-{len(names)}")
+    return [f"comparison_{name}" for name in names]
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make {folder}: {error.strerror or error}", "choose another folder") from error

@@ -1,0 +1,90 @@
+"""Learning curves: accuracy and negative log-likelihood against the labels bought."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from .lines import Line, mean_band
+from .style import look, new_figure, numbers, save, shorten
+
+PANELS = {"test/accuracy": "test accuracy", "test/nll": "test NLL (nats, lower is better)"}
+LONG = 50  # beyond this ratio of the largest to the smallest label count the axis is logarithmic
+
+
+def draw_curve(
+    lines: Sequence[Line], ranks: Mapping[str, int], title: str, folder: Path, name: str, formats: Sequence[str]
+) -> list[Path]:
+    """A panel for each metric, one line each with its 95 % t band. `ranks` fixes a line's colour by its label."""
+    texts = {line.label: "\n".join(textwrap.wrap(shorten(line.legend, 96), 30)) for line in lines}
+    rows = sum(text.count("\n") + 1 for text in texts.values())
+    figure = new_figure(9.4, max(3.5, 1.2 + 0.19 * rows))
+    panels = figure.subplots(1, len(PANELS))
+    tables: list[pd.DataFrame] = []
+    handles: dict[str, Line2D] = {}
+    for axes, (metric, meaning) in zip(panels, PANELS.items(), strict=True):
+        drawn = []
+        for line in lines:
+            band = mean_band(line.runs, metric)
+            style = look(ranks[line.label])
+            (handle,) = axes.plot(band["labels"], band["mean"], markeredgewidth=0, **style)
+            if band["low"].notna().any():
+                axes.fill_between(band["labels"], band["low"], band["high"], color=style["color"], alpha=0.14, lw=0)
+            handles.setdefault(line.label, handle)
+            drawn.append(band.assign(metric=metric, strategy=line.label))
+        table = pd.concat(drawn, ignore_index=True)
+        tables.append(table)
+        axes.set(xlabel=_label(lines), ylabel=meaning)
+        axes.grid(axis="y")
+        _limits(axes, table, top=1.0 if metric == "test/accuracy" else np.inf)
+        _counts(axes, table["labels"])
+    band = " · mean over seeds with 95 % t interval" if any(len(line.runs) > 1 for line in lines) else ""
+    figure.suptitle(f"{title}{band}", fontsize=10)
+    figure.legend(handles.values(), [texts[label] for label in handles], loc="outside right upper")
+    if missing := [f"{shorten(line.label, 40)} s{run.config['seed']}" for line in lines for run in line.unfinished]:
+        more = f" and {len(missing) - 4} more" if len(missing) > 4 else ""
+        figure.supxlabel(f"left out, unfinished: {', '.join(missing[:4])}{more}", fontsize=8, color="#555555")
+    columns = ["metric", "strategy", "n", "labels", "mean", "low", "high"]
+    return save(figure, pd.concat(tables)[columns].rename(columns={"n": "seeds"}), folder, name, formats)
+
+
+def _label(lines: Sequence[Line]) -> str:
+    """The axis counts what the budget paid for; the target split's labels are free to no one and said beside it."""
+    target = {(run.facts.get("labels") or {}).get("target") for line in lines for run in line.runs}
+    known = target.pop() if len(target) == 1 else None
+    return f"labels bought (+ {known:,} of the target split)" if known else "labels bought"
+
+
+def _limits(axes: Axes, table: pd.DataFrame, top: float) -> None:
+    """Room for the means and most of the bands: an interval of two seeds is wider than the figure."""
+    mean = table["mean"].dropna()
+    if mean.empty:
+        axes.text(0.5, 0.5, "not recorded", transform=axes.transAxes, ha="center", color="#555555")
+        axes.set_yticks([])
+        return
+    room = max(0.02, float(np.ptp(mean)))
+    low = max(table["low"].min(), mean.min() - 0.4 * room) if table["low"].notna().any() else mean.min()
+    high = min(table["high"].max(), mean.max() + 0.4 * room) if table["high"].notna().any() else mean.max()
+    low, high = min(low, mean.min()) - 0.06 * room, max(high, mean.max()) + 0.06 * room
+    axes.set_ylim(max(0.0, low), min(top + 0.01, high))
+
+
+def _counts(axes: Axes, labels: pd.Series) -> None:
+    """Label counts on the x axis, logarithmic for long budgets, with zero kept."""
+    positive = np.unique(labels[labels > 0])
+    if len(positive) < 3 or positive[-1] < LONG * positive[0]:
+        numbers(axes, x=True)
+        return
+    axes.set_xscale("symlog", linthresh=positive[0], linscale=0.5)
+    decades = [m * 10**k for k in range(9) for m in (1, 2, 5)]
+    ticks = [0, *(tick for tick in decades if positive[0] <= tick <= positive[-1])]
+    if len(ticks) > 8:
+        ticks = [tick for tick in ticks if str(tick)[0] in "01"]
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))

@@ -1,0 +1,99 @@
+"""Run folders as a run would leave them, without a run: digits features, invented models."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+COLUMNS = "cycle,rank,index,label,score\n"
+
+
+def fake_run(
+    root: Path,
+    *,
+    strategy: str = "badge",
+    seed: int = 0,
+    dataset: str = "digits",
+    budget: str = "low",
+    n_classes: int = 10,
+    pool: int = 1200,
+    test: int = 500,
+    batches: tuple[int, ...] = (20, 20, 20, 20, 20),
+    names: list[str] | None = None,
+    options: dict[str, Any] | None = None,
+    dataset_options: dict[str, Any] | None = None,
+    initial: int = 0,
+    shown: int = 2000,
+    gain: float = 1.0,
+    skew: float = 0.0,
+) -> Path:
+    """Write one folder and return it. `shown` items are on the map, `gain` is how fast the curve rises."""
+    rng = np.random.default_rng([seed, sum(map(ord, strategy)), pool])
+    folder = root / dataset / "none-linear" / f"{strategy}-{budget}" / f"s{seed}-{rng.integers(2**32):08x}"
+    (folder / "predictions").mkdir(parents=True)
+    names = names or [f"class {c}" for c in range(n_classes)]
+    target = 5 * n_classes
+    rows = rng.permutation(pool + test + target)
+    share = np.arange(1, n_classes + 1) ** -skew
+    labels = rng.choice(n_classes, size=len(rows), p=share / share.sum())
+    pool_rows, test_rows, target_rows = rows[:pool], rows[pool : pool + test], rows[pool + test :]
+    start, left = pool_rows[:initial], pool_rows[initial:]
+    config = {
+        "dataset": {"name": dataset, "pool": None, "target": 5} | (dataset_options or {}),
+        "encoder": {"name": "none"},
+        "model": {"name": "linear", "l2": 0.01},
+        "strategy": {"name": strategy} | (options or {}),
+        "budget": {"name": budget, "phases": [{"labels": 2, "cycles": len(batches)}]},
+        "seed": seed,
+        "runs_dir": str(root),
+        "device": "cpu",
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    facts = {
+        "schema": 1,
+        "classes": names,
+        "labels": {"bought": sum(batches), "initial": initial, "target": target},
+        "fingerprint": f"{dataset}-0123456789",
+        "error": None,
+    }
+    (folder / "run.json").write_text(json.dumps(facts))
+    np.savez(
+        folder / "items.npz", pool=pool_rows, pool_label=labels[pool_rows], test=test_rows,
+        test_label=labels[test_rows], target=target_rows, target_label=labels[target_rows],
+        initial=start, initial_label=labels[start],
+    )  # fmt: skip
+    labelled, sizes, metrics, selections = list(start), [*batches, 0], [], [COLUMNS]
+    for cycle, size in enumerate(sizes):
+        grown = 1 - np.exp(-gain * len(labelled) / (4 * n_classes))
+        accuracy = 1 / n_classes + (0.93 - 1 / n_classes) * grown
+        right = rng.random(test) < accuracy
+        wrong = (labels[test_rows] + rng.integers(1, n_classes, test)) % n_classes
+        confidence = np.clip(rng.beta(1 + 8 * grown, 2, test) + 0.1 * right, 1 / n_classes, 1).astype(np.float32)
+        np.savez(
+            folder / f"predictions/cycle_{cycle:03d}.npz",
+            test_prediction=np.where(right, labels[test_rows], wrong).astype(np.int32),
+            test_confidence=confidence, pool_prediction=labels[pool_rows].astype(np.int32),
+        )  # fmt: skip
+        counts = np.bincount(labels[labelled], minlength=n_classes) if labelled else np.zeros(n_classes, dtype=int)
+        line: dict[str, Any] = {"cycle": cycle, "n_labelled": len(labelled), "n_acquired": size}
+        line |= {"test/accuracy": float(right.mean()), "test/nll": float((1.02 - grown) * np.log(n_classes))}
+        line |= {"test/ece": float(abs(right.mean() - confidence.mean())), "train/loss": None}
+        metrics.append(json.dumps(line | {f"bought/{c}": int(count) for c, count in enumerate(counts)}))
+        # Nearby rows are bought together now and then, as an uncertain region would be.
+        chosen = left[:size] if cycle % 2 else sorted(left, key=lambda row: labels[row] % 3)[:size]
+        left = left[~np.isin(left, chosen)]
+        selections += [f"{cycle},{rank},{row},{labels[row]},\n" for rank, row in enumerate(chosen)]
+        labelled += list(chosen)
+    (folder / "metrics.jsonl").write_text("\n".join(metrics) + "\n")
+    (folder / "selections.csv").write_text("".join(selections))
+    angle = 2 * np.pi * labels / n_classes
+    xy = np.stack([np.cos(angle), np.sin(angle)], axis=1) * 40 * np.sqrt(1 + labels % 3)[:, None]
+    xy += rng.normal(size=xy.shape) * 5
+    index = np.union1d(pool_rows[:shown], labelled)
+    np.savez(
+        folder / "map.npz", index=index, xy=xy[index].astype(np.float32), label=labels[index],
+        placed=~np.isin(index, pool_rows[:shown]),
+    )  # fmt: skip
+    return folder
