@@ -7,7 +7,7 @@ import numpy as np
 
 from ..errors import UserError
 from . import checks
-from .images import Images
+from .images import Images, Joined
 from .source import Items, Kind, Source, digests, fingerprint
 
 SHARE = 0.3  # of each class, where there is no official test split
@@ -28,6 +28,7 @@ def assemble(
     share: float = SHARE,
     classes: Sequence[str] | None = None,
     columns: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> Source:
     """A checked Source. Without `test`, `share` of each class becomes the test split, the same for every seed.
 
@@ -48,12 +49,12 @@ def assemble(
         known = tuple(c for c in classes if c in set(known))
     number = {word: c for c, word in enumerate(known)}
     labels = np.array([number[word] for part in words for word in part], np.int64)  # (n,)
-    found = checks.items(kind, items, columns, name)
+    found = [*notes, *checks.items(kind, items, columns, name)]
     marks = digests(items)
-    rows = cut(labels, marks, share) if test is None else np.arange(n, len(labels))  # (t,)
-    found += checks.copies(marks, labels, rows) + checks.absent(known, labels, rows)
-    mark = fingerprint(kind, marks, items, labels, known, rows)
-    return Source(name, kind, items, labels, known, rows, tuple(found), mark, tuple(columns))
+    held = cut(labels, marks, share) if test is None else np.arange(n, len(labels))  # (t,)
+    found += checks.copies(marks, labels, held) + checks.absent(known, labels, held)
+    mark = fingerprint(kind, marks, items, labels, known, held)
+    return Source(name, kind, items, labels, known, held, tuple(found), mark, tuple(columns))
 
 
 def _named(numbers: np.ndarray, classes: Sequence[str], name: str) -> np.ndarray:
@@ -73,7 +74,7 @@ def _parts(train: Rows, test: Rows | None) -> list[tuple[Rows, str]]:
 
 def _joined(name: str, train: Items, test: Items) -> Items:
     if isinstance(train, Images) and isinstance(test, Images):
-        return Images([*train.encoded, *test.encoded])
+        return Images(Joined(train.encoded, test.encoded))
     if isinstance(train, np.ndarray) and isinstance(test, np.ndarray):
         if train.shape[1:] != test.shape[1:]:
             raise UserError(
@@ -84,6 +85,20 @@ def _joined(name: str, train: Items, test: Items) -> Items:
     if isinstance(train, list) and isinstance(test, list):
         return train + test
     raise UserError(f"{name}: the two splits hold different kinds of items", "texts, images or columns in both")
+
+
+def fraction(text: str, name: str) -> float:
+    """0.2 from "0.2"."""
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 < share < 1:
+        raise UserError(
+            f"dataset.test={text} is not a share between 0 and 1",
+            f"dataset.test=0.3, say: {name} has no other test split",
+        )
+    return share
 
 
 def cut(labels: np.ndarray, marks: Sequence[bytes], share: float) -> np.ndarray:

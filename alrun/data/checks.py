@@ -127,7 +127,7 @@ def copies(marks: Sequence[bytes], labels: np.ndarray, test: np.ndarray) -> list
 def absent(known: Sequence[str], labels: np.ndarray, test: np.ndarray) -> list[str]:
     """A warning about classes that the test split does not have."""
     count = np.bincount(labels[test], minlength=len(known))  # (C,)
-    gone = [known[c] for c in np.flatnonzero(count == 0)]
+    gone = [known[c] for c in np.flatnonzero(count == 0).tolist()]
     return [f"{len(gone)} of {len(known)} classes are not in the test split: {_some(gone)}"] if gone else []
 
 

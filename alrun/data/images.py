@@ -41,6 +41,19 @@ class Images(Sequence):
         return [sha256(one if isinstance(one, bytes) else one.read_bytes()).digest()[:16] for one in self.encoded]
 
 
+class Joined(Sequence):
+    """One sequence after another, without a copy."""
+
+    def __init__(self, first: Sequence, second: Sequence) -> None:
+        self.first, self.second = first, second
+
+    def __len__(self) -> int:
+        return len(self.first) + len(self.second)
+
+    def __getitem__(self, row):  # type: ignore[override]
+        return self.first[row] if row < len(self.first) else self.second[row - len(self.first)]
+
+
 def stack(images: Images) -> np.ndarray:
     """All pictures as one uint8 array (n, H, W) or (n, H, W, 3); they must have one size."""
     first = images[0]

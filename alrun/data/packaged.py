@@ -10,7 +10,7 @@ import numpy as np
 from ..config import DatasetConfig
 from ..errors import UserError
 from ..registry import dataset
-from .assemble import SHARE, Rows, assemble
+from .assemble import SHARE, Rows, assemble, fraction
 from .source import Source
 
 WAY_OUT = "dataset=digits always works"
@@ -142,20 +142,6 @@ def _share(cfg: DatasetConfig) -> float:
     """The part of each class that becomes the test split: dataset.test if given."""
     _refuse(cfg)
     return SHARE if cfg.test is None else fraction(cfg.test, cfg.name)
-
-
-def fraction(text: str, name: str) -> float:
-    """0.2 from "0.2"."""
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
-    if not 0 < share < 1:
-        raise UserError(
-            f"dataset.test={text} is not a share between 0 and 1",
-            f"{name} has no other test split: dataset.test=0.3, say",
-        )
-    return share
 
 
 def _refuse(cfg: DatasetConfig, *more: str) -> None:

@@ -47,8 +47,8 @@ def draw_target(source: Source, per_class: int, rng: np.random.Generator) -> np.
         mine = source.train[source.labels[source.train] == c]
         if per_class and len(mine) <= per_class:
             raise UserError(
-                f"class {name!r} of {source.name!r} has {len(mine)} train items, too few for dataset.target={per_class} "
-                "and one in the pool",
+                f"class {name!r} of {source.name!r} has {len(mine)} train items, too few for dataset.target="
+                f"{per_class} and one in the pool",
                 f"dataset.target={max(0, len(mine) - 1)} or less (0: no target split)",
             )
         drawn.append(rng.permutation(mine)[:per_class])
