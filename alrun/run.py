@@ -22,15 +22,15 @@ from .config import Run, check, plain, run_path
 from .data import load
 from .data.source import Source
 from .data.split import Dataset, split
-from .encoders import settle
-from .encoders.cache import features
+from .encoders import cache, settle
 from .errors import RunFailed, UserError
 from .loop import cycles, initial_set
+from .maps import cached_map, run_map
 from .metrics import area_under_curve
 from .models.material import Material, resolve_device
 from .plots import draw_run
 from .provenance import now, surroundings
-from .rundir import SCHEMA, Bought, RunDir
+from .rundir import SCHEMA, Bought, RunDir, translated
 from .types import Cycle, Part
 
 log = logging.getLogger("alrun")
@@ -101,7 +101,7 @@ class Outcome:
 
 def prepare(run: Run) -> Prepared:
     """Load the data and check everything that can be checked before work begins. Raises UserError."""
-    source = load(run.dataset)
+    source = load(run.dataset, run.plugins)
     if run.encoder["name"] == "auto":
         run = replace(run, encoder=settle(run.encoder, source.kind))
         check(run)
@@ -118,7 +118,7 @@ def attempt(run: Run) -> float | None:
     """A cell of a sweep: its failure stands in its folder and does not stop the others."""
     try:
         return execute(prepare(run), Quiet()).aulc
-    except RunFailed:
+    except (RunFailed, UserError):
         return None
 
 
@@ -131,20 +131,21 @@ def execute(prepared: Prepared, reporter: Reporter, *, fresh: bool = False) -> O
     began = time.perf_counter()
     home = RunDir(prepared.folder)
     with home.lock():
-        home.provenance()  # refuses a newer schema before anything is touched
+        demand_same(prepared, fresh=fresh)
         if fresh:
             home.clear()
-        _demand_same(home, prepared)
         done = home.repair()
         summary = home.summary()
         if summary is not None:
             return Outcome(home.path, True, 0.0, summary["aulc"].get("accuracy"), [])
-        with _logging(home.path), _failures(home):
+        with _logging(home.path), _failures(home), translated(home.path):
             _begin(home, prepared)
             reporter.begin(prepared, done)
             for text in prepared.source.warnings:
                 reporter.note(text)
-            _work(home, prepared, reporter)
+            matrix, key = encode(prepared, reporter)
+            _work(home, prepared, matrix, reporter)
+            _map(home, prepared, matrix, key)
             figures = draw_run(home.path, FORMATS)
             aulc = _finish(home, prepared, time.perf_counter() - began)
     outcome = Outcome(home.path, False, time.perf_counter() - began, aulc, figures)
@@ -179,9 +180,12 @@ def resume(folder: Path, reporter: Reporter) -> Outcome:
     return execute(replace(prepared, folder=folder), reporter)
 
 
-def _demand_same(home: RunDir, prepared: Prepared) -> None:
-    """Refuse to continue a run on other data, or a folder whose config is another run's."""
+def demand_same(prepared: Prepared, *, fresh: bool) -> None:
+    """Refuse to continue a run on other data, a folder whose config is another run's, or a newer alrun's."""
+    home = RunDir(prepared.folder)
     before = home.provenance()
+    if fresh:
+        return
     if (home.path / "config.yaml").exists():
         load_run(home.path)
     known = before.get("fingerprint")
@@ -225,16 +229,45 @@ def _begin(home: RunDir, prepared: Prepared) -> None:
     )
 
 
-def _work(home: RunDir, prepared: Prepared, reporter: Reporter) -> None:
+def encode(prepared: Prepared, reporter: Reporter) -> tuple[np.ndarray, str]:
+    """Features (n, F) of every item, memory-mapped, and their cache key; computed only if no run did it before."""
+    run, source = prepared.run, prepared.source
+    if run.threads:
+        torch.set_num_threads(run.threads)
+    encoder = registry.build("encoder", run.encoder, run.plugins)(source)
+    device = str(resolve_device(run.device))
+    return cache.features(source, encoder, reporter.encoding, device=device, waiting=reporter.note), cache.key(
+        source, encoder
+    )
+
+
+def material(prepared: Prepared, matrix: np.ndarray) -> Material:
+    """The features of every part of the dataset on the run's device."""
+    device, dataset = resolve_device(prepared.run.device), prepared.dataset
+    rows: dict[Part, np.ndarray] = {"pool": dataset.pool, "target": dataset.target, "test": dataset.test}
+    return Material(
+        features={part: torch.from_numpy(matrix[index]).to(device) for part, index in rows.items()},
+        n_classes=dataset.n_classes,
+        device=device,
+    )
+
+
+def _work(home: RunDir, prepared: Prepared, matrix: np.ndarray, reporter: Reporter) -> None:
     """Train, evaluate, select and commit until the budget is spent."""
     run, dataset = prepared.run, prepared.dataset
     if len(home.metrics()) > len(prepared.batches):
         return
-    material = build_material(prepared, reporter)
     position = {int(row): index for index, row in enumerate(dataset.pool)}
-    done = [torch.tensor([position[row] for row in batch.rows]) for batch in home.selections()]
+    batches = home.selections()
+    strange = [row for batch in batches for row in batch.rows if row not in position]
+    if strange:
+        raise UserError(
+            f"{home.path / 'selections.csv'} names row {strange[0]}, which is not in the pool of this run",
+            "--fresh starts it again",
+        )
+    done = [torch.tensor([position[row] for row in batch.rows]) for batch in batches]
     mark = time.perf_counter()
-    for cycle in cycles(run, dataset, material, prepared.batches, prepared.start, done):
+    for cycle in cycles(run, dataset, material(prepared, matrix), prepared.batches, prepared.start, done):
         bought = _bought(cycle, dataset)
         costs = dict(cycle.costs) | {"total_s": round(time.perf_counter() - mark, 6)}
         home.commit(cycle.index, cycle.metrics, costs, bought, cycle.predictions)
@@ -243,20 +276,15 @@ def _work(home: RunDir, prepared: Prepared, reporter: Reporter) -> None:
         mark = time.perf_counter()
 
 
-def build_material(prepared: Prepared, reporter: Reporter) -> Material:
-    """The features of every part of the dataset on the run's device; encoded only if no run did it before."""
-    run, dataset = prepared.run, prepared.dataset
-    if run.threads:
-        torch.set_num_threads(run.threads)
-    device = resolve_device(run.device)
-    encoder = registry.build("encoder", run.encoder, run.plugins)(prepared.source)
-    matrix = features(prepared.source, encoder, reporter.encoding, device=str(device), waiting=reporter.note)  # (n, F)
-    rows: dict[Part, np.ndarray] = {"pool": dataset.pool, "target": dataset.target, "test": dataset.test}
-    return Material(
-        features={part: torch.from_numpy(matrix[index]).to(device) for part, index in rows.items()},
-        n_classes=dataset.n_classes,
-        device=device,
-    )
+def _map(home: RunDir, prepared: Prepared, matrix: np.ndarray, key: str) -> None:
+    """Where the run's items lie on the map that all runs on these features share."""
+    if (home.path / "map.npz").exists():
+        return
+    source, dataset = prepared.source, prepared.dataset
+    bought = [row for batch in home.selections() for row in batch.rows]
+    shown = np.array([*dataset.pool[prepared.start.numpy()], *bought], dtype=np.int64)
+    whole = cached_map(cache.root() / "maps", key, matrix, source.labels, source.train)
+    home.write_arrays("map.npz", run_map(whole, matrix, source.labels, dataset.pool, shown))
 
 
 def _bought(cycle: Cycle, dataset: Dataset) -> Bought:
@@ -318,10 +346,23 @@ def _record(home: RunDir, error: BaseException) -> None:
         home.write_json("run.json", home.provenance() | {"schema": SCHEMA, "error": found})
 
 
+class _LogFile(logging.FileHandler):
+    """A log that a full disk cuts short without a word: what it would say of that, the run says itself."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Close the file, whether or not its end could be written."""
+        with suppress(OSError):
+            super().close()
+
+
 @contextmanager
 def _logging(folder: Path) -> Iterator[None]:
     """Everything logged goes to the folder's run.log, and nowhere else."""
-    handler = logging.FileHandler(folder / "run.log", encoding="utf-8")
+    with translated(folder):
+        handler = _LogFile(folder / "run.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.setLevel(logging.INFO)
     log.propagate = False
