@@ -1,6 +1,6 @@
 """Views and signals over plain arrays: what strategies are tested with."""
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import MutableMapping
 from typing import Any
 
 import numpy as np

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-# Guo et al. 2017 search continuously; this is the grid of the released UHerding code (Bae et al. 2025): it only softens.
+# The grid of the released UHerding code (Bae et al. 2025): it can only soften.
 TEMPERATURES = np.arange(10, 200) / 10  # (190,)
 
 

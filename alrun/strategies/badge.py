@@ -4,10 +4,13 @@ from ..numerics.gradients import residuals, spread
 from ..registry import strategy
 from ..types import Selection, Size, View
 
+PROPOSALS = 32  # drawn from one bound
+BLOCK = 8192  # items a bound is computed for at a time
+
 
 def memory(size: Size) -> int:
-    """Embeddings and probabilities."""
-    return size.pool * (12 * size.embeddings + 24 * size.classes + 64)
+    """Embeddings, probabilities and residuals, three numbers per item, and a block."""
+    return size.pool * (4 * size.embeddings + 8 * size.classes + 32) + 16 * BLOCK * PROPOSALS
 
 
 @strategy(memory=memory)
@@ -19,5 +22,5 @@ def badge(view: View, n: int) -> Selection:
     """
     embeddings = view.signals.embeddings(view.unlabelled)  # (u, D)
     residual = residuals(view.signals.probs(view.unlabelled))  # (u, C)
-    picks, squared = spread(residual, embeddings, n, view.rng)
+    picks, squared = spread(residual, embeddings, n, view.rng, proposals=PROPOSALS, block=BLOCK)
     return Selection(view.unlabelled[picks], squared)

@@ -1,0 +1,1 @@
+"""Makes tests/ importable from its folders: `arrays`, `golden_checks`."""

@@ -1,0 +1,25 @@
+"""Every golden file below $ALRUN_GOLDEN (default tests/golden) against the strategies and their mathematics."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from golden_checks import CHECKS, find
+from golden_checks.golden_file import Golden
+
+FOLDER = Path(os.environ.get("ALRUN_GOLDEN") or Path(__file__).parent / "golden")
+FILES = sorted(FOLDER.rglob("*.npz"))
+
+
+def test_there_are_files() -> None:
+    assert FILES, f"no .npz below {FOLDER}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(FOLDER)) for path in FILES])
+def test_golden(path: Path) -> None:
+    check = find(path)
+    assert check, f"no check for {path.name}: known are {', '.join(sorted(CHECKS))}"
+    golden = Golden(path)
+    check(golden)
+    golden.finish()
