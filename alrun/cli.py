@@ -1,6 +1,9 @@
 """The commands. No logic, and nothing heavy is imported before it is needed."""
 
+import errno
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +13,9 @@ import typer.core
 from . import __version__
 from .completion import mend_bash, overrides
 from .errors import RunFailed, UserError
+
+# What an operating system may refuse anywhere, through no fault of ours.
+REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 class Group(typer.core.TyperGroup):
@@ -30,6 +36,11 @@ class Group(typer.core.TyperGroup):
         except KeyboardInterrupt:
             terminal.failure("interrupted: committed cycles are kept, the same command continues")
             raise typer.Exit(130) from None
+        except OSError as error:
+            if error.errno not in REFUSALS:
+                raise
+            terminal.failure(f"{error.filename or 'cannot write'}: {error.strerror}")
+            raise typer.Exit(1) from error
 
 
 app = typer.Typer(
@@ -97,9 +108,11 @@ def run(
         asked += ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={jobs}"]
     points = launch.cells(asked, multirun=sweep, extra=config_dir)
 
-    from .run import execute, prepare
+    from .run import demand_same, execute, prepare
 
     cells = list({cell.folder: cell for cell in (prepare(point.run) for point in points)}.values())
+    for cell in cells:
+        demand_same(cell, fresh=fresh)
     if dry_run:
         from .plan import plan
 
@@ -107,12 +120,26 @@ def run(
             terminal.plan(plan(cell))
         return
     if not sweep:
-        _reused_or_done(execute(cells[0], terminal.Screen(), fresh=fresh))
+        with terminal.Screen() as screen, _log_named(cells[0].folder):
+            _say_reused(execute(cells[0], screen, fresh=fresh))
         return
     _sweep(asked, config_dir, cells, fresh)
 
 
-def _reused_or_done(outcome: Any) -> None:
+@contextmanager
+def _log_named(folder: Path) -> Iterator[None]:
+    """A failure of the run in `folder` is shown with its log, if there is one."""
+    from . import terminal
+
+    try:
+        yield
+    except RunFailed as error:
+        log = folder / "run.log"
+        terminal.failure(str(error), log if log.exists() else None)
+        raise typer.Exit(1) from error
+
+
+def _say_reused(outcome: Any) -> None:
     from . import terminal
 
     if outcome.reused:
@@ -145,8 +172,13 @@ def _sweep(asked: list[str], config_dir: Path | None, cells: list[Any], fresh: b
                 terminal.say(f"  {path}", "dim")
     missing = [cell.folder for cell in cells if cell.folder not in done]
     for folder in missing:
-        error = RunDir(folder).provenance().get("error") or {"type": RunDir(folder).status(), "message": ""}
-        terminal.failure(f"{folder}: {error['type']} {error['message']}", folder / "run.log")
+        home = RunDir(folder)
+        error, status = home.provenance().get("error"), home.status()
+        if status == "running":
+            reason = "another process is at work in it"
+        else:
+            reason = f"{error['type']}: {error['message']}" if error else "it was killed, or could not begin"
+        terminal.failure(f"{folder}: {reason}", folder / "run.log")
     if missing:
         raise typer.Exit(1)
 
@@ -163,15 +195,19 @@ def resume(path: Paths = None) -> None:
     if not todo:
         terminal.say("nothing to resume")
         return
-    failed = 0
+    code = 0
     for folder in todo:
         try:
-            finish(folder, terminal.Screen())
+            with terminal.Screen() as screen:
+                finish(folder, screen)
         except RunFailed as error:
-            failed += 1
+            code = max(code, 1)
             terminal.failure(f"{folder}: {error}", folder / "run.log")
-    if failed:
-        raise typer.Exit(1)
+        except UserError as error:
+            code = 2
+            terminal.mistake(error.message, error.hints)
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command(epilog="alrun plot      alrun plot outputs/bbc_news --format png,pdf")

@@ -10,16 +10,18 @@ import importlib.util
 import inspect
 import pkgutil
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, make_dataclass
 from functools import cache, partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from .errors import UserError
+from .errors import UserError, nearest
 
 FOLDERS = {"strategy": "strategies", "model": "models", "encoder": "encoders", "dataset": "data"}
 _found: dict[str, dict[str, Callable]] = {kind: {} for kind in FOLDERS}
@@ -73,13 +75,21 @@ def _load(kind: str) -> None:
 def _load_file(path: Path) -> None:
     if not path.is_file():
         raise UserError(f"no plugin file {str(path)!r}", "plugins= takes paths of Python files")
-    name = f"alrun_plugin_{path.stem}"
+    name = f"alrun_plugin_{path.stem}_{sha256(str(path).encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise UserError(f"{str(path)!r} is not a Python file", "plugins= takes paths of Python files")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except UserError:
+        raise
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        line = error.lineno if isinstance(error, SyntaxError) else place.lineno if place.filename == str(path) else None
+        where = f"{path}, line {line}" if line else str(path)
+        raise UserError(f"plugin {where}: {type(error).__name__}: {error}", "mend the file, or leave it out") from error
 
 
 def find(kind: str, params: Mapping[str, Any], plugins: Sequence[str] = ()) -> Callable:
@@ -101,13 +111,20 @@ def options(kind: str, params: Mapping[str, Any], plugins: Sequence[str] = ()) -
     """The options in `params`, checked against the function's signature and complete; without name and method."""
     function = find(kind, params, plugins)
     label = params.get("name") or function.__name__
-    arguments = inspect.signature(function, eval_str=True).parameters.values()
-    fields = [
-        (p.name, p.annotation, field(default=MISSING if p.default is p.empty else p.default))
-        for p in arguments
-        if p.kind is p.KEYWORD_ONLY
-    ]
-    schema = OmegaConf.structured(make_dataclass(str(label), fields))
+    try:
+        arguments = inspect.signature(function, eval_str=True).parameters.values()
+        fields = [
+            (p.name, p.annotation, field(default=MISSING if p.default is p.empty else p.default))
+            for p in arguments
+            if p.kind is p.KEYWORD_ONLY
+        ]
+        schema = OmegaConf.structured(make_dataclass(str(label), fields))
+    except (OmegaConfBaseException, NameError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"the options of {kind} {label!r} cannot be read off its signature: {reason}",
+            "each needs a type: int, float, bool, str, an enum, or a list of these",
+        ) from error
     given = {key: value for key, value in params.items() if key not in ("name", "method")}
     try:
         merged = OmegaConf.merge(schema, given)
@@ -115,8 +132,9 @@ def options(kind: str, params: Mapping[str, Any], plugins: Sequence[str] = ()) -
         checked = OmegaConf.to_container(merged)
     except OmegaConfBaseException as error:
         keys = [name for name, *_ in fields]
+        unknown = [word for key in given if key not in keys for word in nearest(str(key), keys)]
         reason = str(error).splitlines()[0]
-        raise UserError(f"{kind} {label!r}: {reason}", f"its options: {', '.join(keys) or 'none'}") from error
+        raise UserError(f"{kind} {label!r}: {reason}", *unknown, f"its options: {', '.join(keys) or 'none'}") from error
     if missing:
         raise UserError(f"{kind} {label!r} has no value for {', '.join(missing)}", f"give one: {kind}.{missing[0]}=...")
     assert isinstance(checked, dict)

@@ -12,6 +12,7 @@ import io
 import json
 import os
 import shutil
+import time
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from .errors import RunFailed, UserError
 
 SCHEMA = 1
 COLUMNS = "cycle,rank,index,label,score"
+PATIENCE = 20, 0.05  # tries and seconds between them: whoever only looks at a folder holds its lock for an instant
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,10 @@ class RunDir:
     def summary(self) -> dict[str, Any] | None:
         """summary.json of a finished run, else None."""
         try:
-            return json.loads((self.path / "summary.json").read_text())
+            found = json.loads((self.path / "summary.json").read_text())
         except (FileNotFoundError, ValueError):
             return None
+        return found if isinstance(found, dict) else None
 
     def locked(self) -> bool:
         """Whether a process is at work in this folder."""
@@ -102,12 +105,17 @@ class RunDir:
         """Hold the folder. Raises RunFailed if another process does."""
         with translated(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            handle = open(self.path / ".lock", "a")
+            handle = (self.path / ".lock").open("a")
         with handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RunFailed(f"another process is at work in {self.path}") from None
+            tries, pause = PATIENCE
+            for attempt in range(tries):
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if attempt == tries - 1:
+                        raise RunFailed(f"another process is at work in {self.path}") from None
+                    time.sleep(pause)
             yield
 
     def clear(self) -> None:
@@ -141,8 +149,9 @@ class RunDir:
                     handle.write(content)
                     _to_disk(handle)
                 partial.replace(target)
-            except OSError:
-                partial.unlink(missing_ok=True)
+            except BaseException:  # an interrupt too
+                with contextlib.suppress(OSError):
+                    partial.unlink(missing_ok=True)
                 raise
 
     def repair(self) -> int:
@@ -162,11 +171,11 @@ class RunDir:
         with translated(self.path):
             _cut(self.path / "metrics.jsonl", [0, *metric_ends][whole])
             _cut(self.path / "costs.jsonl", [0, *cost_ends][whole])
-            _cut(self.path / "selections.csv", [0, *batch_ends][bought])
+            _cut(self.path / "selections.csv", [len(COLUMNS) + 1 if whole else 0, *batch_ends][bought])
             for path in self.path.glob("predictions/*"):
                 if path.name not in {Path(_predictions(cycle)).name for cycle in range(whole)}:
                     path.unlink()
-            if whole < len(metrics):
+            if len(((self.summary() or {}).get("labels") or {}).get("points") or ()) != whole:
                 (self.path / "summary.json").unlink(missing_ok=True)
         return whole
 
@@ -230,7 +239,7 @@ def _append(path: Path, text: str) -> None:
         with open(path, "ab") as handle:
             handle.write(text.encode())
             _to_disk(handle)
-    except OSError:
+    except BaseException:  # an interrupt too
         with contextlib.suppress(OSError):
             os.truncate(path, before)
         raise

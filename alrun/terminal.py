@@ -79,6 +79,15 @@ class Screen:
         self._accuracies: list[float] = []
         self._last_percent = -10
 
+    def __enter__(self) -> "Screen":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Take the bar away, whatever happened: it hides the cursor."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
     def begin(self, prepared: Any, done: int) -> None:
         """Who we are, what runs, where it goes, what labels it uses."""
         from . import __version__
