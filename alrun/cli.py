@@ -1,6 +1,5 @@
 """The commands. No logic, and nothing heavy is imported before it is needed."""
 
-import errno
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +11,7 @@ import typer.core
 
 from . import __version__
 from .completion import mend_bash, overrides
-from .errors import RunFailed, UserError
-
-# What an operating system may refuse anywhere, through no fault of ours.
-REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
+from .errors import REFUSALS, RunFailed, UserError
 
 
 class Group(typer.core.TyperGroup):
@@ -39,7 +35,7 @@ class Group(typer.core.TyperGroup):
         except OSError as error:
             if error.errno not in REFUSALS:
                 raise
-            terminal.failure(f"{error.filename or 'cannot write'}: {error.strerror}")
+            terminal.failure(f"cannot write {error.filename or ''}: {REFUSALS[error.errno]}")
             raise typer.Exit(1) from error
 
 

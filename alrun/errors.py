@@ -1,6 +1,7 @@
 """A user's mistake is one message and one or two ways out."""
 
 import difflib
+import errno
 import re
 from collections.abc import Sequence
 
@@ -18,6 +19,14 @@ class RunFailed(Exception):
     """A run ended early through no mistake in the command (full disk, out of memory); its cycles are kept."""
 
 
+REFUSALS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file-size limit is reached",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "no permission to write",
+    errno.EPERM: "no permission to write",
+}
 EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray", "optuna": "optuna"}
 
 

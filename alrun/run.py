@@ -23,7 +23,7 @@ from .data import load
 from .data.source import Source
 from .data.split import Dataset, split
 from .encoders import cache, settle
-from .errors import RunFailed, UserError
+from .errors import REFUSALS, RunFailed, UserError
 from .loop import cycles, initial_set
 from .maps import cached_map, run_map
 from .metrics import area_under_curve
@@ -137,8 +137,8 @@ def execute(prepared: Prepared, reporter: Reporter, *, fresh: bool = False) -> O
         done = home.repair()
         summary = home.summary()
         if summary is not None:
-            return Outcome(home.path, True, 0.0, summary["aulc"].get("accuracy"), [])
-        with _logging(home.path), _failures(home), translated(home.path):
+            return Outcome(home.path, True, 0.0, (summary.get("aulc") or {}).get("accuracy"), [])
+        with _logging(home.path), _failures(home):
             _begin(home, prepared)
             reporter.begin(prepared, done)
             for text in prepared.source.warnings:
@@ -338,6 +338,8 @@ def _failures(home: RunDir) -> Iterator[None]:
             raise
         if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
             raise RunFailed("out of memory: lower dataset.pool, or the encoder's batch_size") from error
+        if isinstance(error, OSError) and error.errno in REFUSALS:
+            raise RunFailed(f"cannot write {error.filename or f'in {home.path}'}: {REFUSALS[error.errno]}") from error
         raise RunFailed(f"{type(error).__name__}: {error}") from error
 
 

@@ -6,7 +6,6 @@ before that, and `repair` drops whatever a kill left half-written, so a run cont
 
 import contextlib
 import csv
-import errno
 import fcntl
 import io
 import json
@@ -21,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import RunFailed, UserError
+from .errors import REFUSALS, RunFailed, UserError
 
 SCHEMA = 1
 COLUMNS = "cycle,rank,index,label,score"
@@ -204,18 +203,10 @@ class RunDir:
 @contextlib.contextmanager
 def translated(path: Path) -> Iterator[None]:
     """An OSError below `path` leaves as a RunFailed that says what to do."""
-    reasons = {
-        errno.ENOSPC: "the disk is full",
-        errno.EDQUOT: "the disk quota is used up",
-        errno.EFBIG: "the file-size limit is reached",
-        errno.EROFS: "the file system is read-only",
-        errno.EACCES: "no permission to write",
-        errno.EPERM: "no permission to write",
-    }
     try:
         yield
     except OSError as error:
-        reason = reasons.get(error.errno or 0, error.strerror or str(error))
+        reason = REFUSALS.get(error.errno or 0, error.strerror or str(error))
         raise RunFailed(f"cannot write in {path}: {reason}") from error
 
 
