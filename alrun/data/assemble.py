@@ -52,6 +52,11 @@ def assemble(
     found = [*notes, *checks.items(kind, items, columns, name)]
     marks = digests(items)
     held = cut(labels, marks, share) if test is None else np.arange(n, len(labels))  # (t,)
+    if not len(held):
+        raise UserError(
+            f"{name}: no test item can be cut from {n} train items, too few of a class are different",
+            "name a test split: dataset.test=",
+        )
     found += checks.copies(marks, labels, held) + checks.absent(known, labels, held)
     mark = fingerprint(kind, marks, items, labels, known, held)
     return Source(name, kind, items, labels, known, held, tuple(found), mark, tuple(columns))

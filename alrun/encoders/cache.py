@@ -264,13 +264,12 @@ def clear_cache() -> list[Entry]:
     """Remove what no process is computing; returns what was removed."""
     removed = []
     for entry in list_cache():
-        lock = entry.path.with_suffix(".lock")
-        with lock.open("w") as file:
-            with suppress(BlockingIOError):
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if entry.path.is_dir():
-                    shutil.rmtree(entry.path)
-                else:
-                    entry.path.unlink(missing_ok=True)
-                removed.append(entry)
+        if entry.path.is_file():
+            entry.path.unlink(missing_ok=True)
+            removed.append(entry)
+            continue
+        with entry.path.with_suffix(".lock").open("w") as file, suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(entry.path)
+            removed.append(entry)
     return removed

