@@ -22,18 +22,18 @@ EXTRAS = {
 
 def show() -> None:
     """Print one line per check; a `!` line says what is missing and how to get it."""
-    terminal.tick(f"alrun       {__version__} · python {sys.version.split()[0]}")
+    terminal.tick(f"alrun         {__version__} · python {sys.version.split()[0]}")
     for name in PACKAGES:
         found = installed(name)
-        terminal.tick(f"{name:11} {found or 'missing'}", found is not None)
-    terminal.tick(f"device      {_device()}")
+        terminal.tick(f"{name:13} {found or 'missing'}", found is not None)
+    terminal.tick(f"device        {_device()}")
     found = launch.plugins()
-    terminal.tick(f"hydra       launchers {', '.join(found['launchers'])} · sweepers {', '.join(found['sweepers'])}")
+    terminal.tick(f"hydra         launchers {', '.join(found['launchers'])} · sweepers {', '.join(found['sweepers'])}")
     counts = ", ".join(f"{len(options(group))} {plural}" for plural, group in GROUPS.items())
-    terminal.tick(f"configs     {config_dir()} · {counts}")
+    terminal.tick(f"configs       {config_dir()} · {counts}")
     for extra, packages in EXTRAS.items():
         missing = [name for name in packages if installed(name) is None]
-        text = f"{extra:11} " + (
+        text = f"{extra:13} " + (
             f"{', '.join(missing)} not installed → pip install 'alrun[{extra}]'" if missing else "installed"
         )
         terminal.tick(text, not missing)
@@ -43,7 +43,7 @@ def show() -> None:
         there = next(parent for parent in (path.resolve(), *path.resolve().parents) if parent.exists())
         writable = os.access(there, os.W_OK)
         free = shutil.disk_usage(there).free / 1e9
-        terminal.tick(f"{name:11} {path} · {'writable' if writable else 'not writable'}, {free:.0f} GB free", writable)
+        terminal.tick(f"{name:13} {path} · {'writable' if writable else 'not writable'}, {free:.0f} GB free", writable)
 
 
 def _device() -> str:

@@ -2,12 +2,12 @@
 
 import json
 import re
-import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.text import Text
 
 from . import terminal
@@ -39,9 +39,11 @@ def show(what: str, paths: Sequence[Path], *, as_json: bool, extra: Path | None)
     elif what == "runs":
         _show_runs(found, paths)
     else:
-        names = [name for name in ("name", "needs", "cost") if any(entry.get(name) for entry in found)]
-        rows = [[entry.get(name) or "" for name in names] + [entry["about"]] for entry in found]
-        terminal.columns([*names, "about"], rows)
+        wide = max((len(entry["name"]) for entry in found), default=0)
+        for entry in found:
+            terminal.entry(
+                entry["name"].ljust(wide), entry["about"], [entry[k] for k in ("needs", "cost") if entry.get(k)]
+            )
 
 
 def runs(paths: Sequence[Path]) -> list[dict[str, Any]]:
@@ -192,20 +194,38 @@ def copy(name: str, folder: Path, to: str | None) -> Path:
 
 def show_cache() -> None:
     """`alrun cache`: what is kept, and how large it is."""
-    from .encoders.cache import root
+    from .encoders.cache import list_cache, root
 
-    files = [path for path in root().rglob("*") if path.is_file()]
-    size = sum(path.stat().st_size for path in files)
-    terminal.say(f"{root()}   {size / 1e6:,.1f} MB")
-    for folder in sorted(path for path in root().glob("*") if path.is_dir()):
-        entries = [entry for entry in folder.iterdir() if not entry.name.endswith(".lock")]
-        terminal.say(f"  {folder.name}: {len(entries)}", "dim")
+    entries = list_cache()
+    terminal.say(f"{root()}   {sum(entry.bytes for entry in entries) / 1e6:,.1f} MB")
+    rows = [[entry.kind, entry.name[:12], f"{entry.bytes / 1e6:,.1f}", entry.about] for entry in entries]
+    terminal.columns(["kind", "key", "MB", "what"], rows, right=("MB",))
 
 
 def clear_cache() -> None:
     """`alrun cache --clear`."""
-    from .encoders.cache import root
+    from .encoders.cache import clear_cache as clear
 
-    for folder in ("features", "maps"):
-        shutil.rmtree(root() / folder, ignore_errors=True)
-    terminal.say(f"cleared {root()}")
+    removed = clear()
+    terminal.say(f"removed {len(removed)} entries, {sum(entry.bytes for entry in removed) / 1e6:,.1f} MB")
+
+
+def fetch(names: Sequence[str]) -> None:
+    """`alrun cache NAME...`: read datasets and load encoders, so that whatever they download is here."""
+    from . import registry
+    from .config import DatasetConfig, option
+    from .data import load
+    from .data.source import Source
+
+    for name in names:
+        group = locate(name).parent.name
+        if group == "dataset":
+            source = load(DatasetConfig(**option("dataset", Path(name).name)))
+            terminal.tick(f"{name}: {len(source):,} items, {len(source.classes)} classes")
+        elif group == "encoder":
+            params = option("encoder", Path(name).name)
+            probe = Source(name, "text", ["a", "b"], np.arange(2), ("a", "b"), np.array([1]), (), name)
+            registry.build("encoder", params)(probe).start("cpu")
+            terminal.tick(f"{name}: ready")
+        else:
+            raise UserError(f"{name!r} is a {group}, nothing of it is fetched", "datasets and encoders are")

@@ -3,6 +3,9 @@
 from typing import Any
 
 from . import registry
+from .data.source import Source
+from .encoders import cache
+from .encoders.encoder import Encoder
 from .run import Prepared
 from .rundir import RunDir
 from .types import Size
@@ -14,34 +17,31 @@ def plan(prepared: Prepared) -> dict[str, Any]:
     batches, start = prepared.batches, len(prepared.start)
     committed = len(RunDir(prepared.folder).metrics())
     encoder = registry.build("encoder", run.encoder, run.plugins)(source)
-    cached, width = _features(prepared, encoder)
+    cached, width = _features(source, encoder)
     size = Size(len(dataset.pool), start + sum(batches), max(batches), dataset.n_classes, width, width)
     memory = getattr(registry.find("strategy", run.strategy, run.plugins), "memory", None)
     matrix = len(source) * width * 4
+    signals = len(dataset.pool) * (width + dataset.n_classes) * 4
+    folder = (len(batches) + 1) * (len(dataset.pool) + 2 * len(dataset.test)) + 2_000_000  # the figures are most of it
     names = [run.dataset.name, run.encoder["name"], run.model["name"], run.strategy["name"], run.budget.name]
     return {
         "run": " · ".join([*names, f"seed {run.seed}"]),
-        "folder": f"{prepared.folder}{f'   ({committed} cycles committed)' if committed else ''}",
+        "folder": f"{prepared.folder}" + (f"   ({committed} cycles committed)" if committed else ""),
         "items": f"pool {len(dataset.pool):,} · target {len(dataset.target):,} · test {len(dataset.test):,} · "
         f"{dataset.n_classes} classes",
         "cycles": f"{len(batches) + 1}: labels {' → '.join(map(str, _points(start, batches)))}",
         "labels": f"{sum(batches):,} to buy + {start:,} at the start + {len(dataset.target):,} in the target split",
         "features": f"{len(source):,} x {width} float32, {cached}",
-        "memory": f"features {_bytes(matrix)} · signals {_bytes(len(dataset.pool) * (width + dataset.n_classes) * 4)} · "
-        f"strategy {_bytes(memory(size)) if memory else 'not stated'}",
-        "disk": f"features {_bytes(matrix)} in the cache · run folder about "
-        f"{_bytes((len(batches) + 1) * (len(dataset.pool) + 2 * len(dataset.test)) + 2_000_000)}",
+        "memory": f"features {_bytes(matrix)} + signals {_bytes(signals)} + "
+        + (f"strategy {_bytes(memory(size))}" if memory else "strategy: it does not say"),
+        "disk": f"features {_bytes(matrix)} in the cache, run folder about {_bytes(folder)}",
     }
 
 
-def _features(prepared: Prepared, encoder: Any) -> tuple[str, int]:
+def _features(source: Source, encoder: Encoder) -> tuple[str, int]:
     """Whether the features are cached, and how wide they are."""
-    from .encoders.cache import cached_width
-
-    width = cached_width(prepared.source, encoder)
-    if width is not None:
-        return "cached", width
-    return "to be computed", encoder.start("cpu").width
+    width = cache.width(source, encoder)
+    return ("cached", width) if width is not None else ("to be computed", encoder.start("cpu").width)
 
 
 def _points(start: int, batches: list[int]) -> list[int]:

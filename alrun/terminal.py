@@ -70,6 +70,15 @@ def columns(header: Iterable[str], rows: Iterable[Sequence[str | Text]], right: 
     console.print(table)
 
 
+def entry(name: str, about: str, details: Sequence[str]) -> None:
+    """A name, what it is, and below it what it needs and costs."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_row(Text(name, style="cyan"), Text(about))
+    if details:
+        table.add_row(Text(" " * len(name)), Text("needs " + " · ".join(details), style="dim"))
+    console.print(table)
+
+
 class Screen:
     """Shows one run while it goes on."""
 
@@ -101,7 +110,8 @@ class Screen:
         labels = [f"{sum(prepared.batches):,} to buy"]
         if len(prepared.start):
             labels.append(f"{len(prepared.start):,} at the start")
-        labels.append(f"{len(dataset.target):,} of the target split, which only less uses")
+        if len(dataset.target):
+            labels.append(f"{len(dataset.target):,} in the target split (for strategies that need one)")
         say(f"seed {run.seed}   {' · '.join(parts)}   labels: {' + '.join(labels)}", "dim")
         noise, tail = run.dataset.label_noise, run.dataset.imbalance
         if noise or tail != 1:

@@ -21,10 +21,11 @@ from typing import Any
 import numpy as np
 
 from ..data.source import Source
-from ..errors import RunFailed, UserError
+from ..errors import REFUSALS, RunFailed, UserError
 from .encoder import Encoder, Work
 
 SYNC_S = 2.0  # work that a kill may cost
+LOCKLESS = dict.fromkeys((errno.ENOLCK, errno.EOPNOTSUPP), "the file system cannot lock files")
 Report = Callable[[int, int], None]  # (items done, items in all)
 
 
@@ -63,6 +64,22 @@ def features(
                     found = _read(folder)
     assert found is not None
     return found
+
+
+def width(source: Source, encoder: Encoder) -> int | None:
+    """F of the cached features, or None where they are not cached yet."""
+    try:
+        return int(json.loads((root() / "features" / key(source, encoder) / "features.json").read_text())["columns"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
+def width(source: Source, encoder: Encoder) -> int | None:
+    """How many columns the cached features have; None if they are not cached."""
+    try:
+        return int(json.loads((root() / "features" / key(source, encoder) / "features.json").read_text())["columns"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _read(folder: Path) -> np.ndarray | None:
@@ -203,22 +220,12 @@ def _translated(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (
-            errno.ENOSPC,
-            errno.EDQUOT,
-            errno.EFBIG,
-            errno.EROFS,
-            errno.EACCES,
-            errno.EPERM,
-            errno.ENOLCK,
-            errno.EOPNOTSUPP,
-            errno.ENOTDIR,
-            errno.EIO,
-        ):
+        refused = REFUSALS.get(error.errno or 0) or LOCKLESS.get(error.errno or 0)
+        if refused is None:
             raise
         raise RunFailed(
-            f"features could not be written below {folder.parent}: {os.strerror(error.errno)}. "
-            "Make room there, or name another folder in ALRUN_CACHE; finished batches are kept"
+            f"features cannot be cached below {folder.parent}: {refused}. "
+            "Make room, or name another folder in ALRUN_CACHE; finished batches are kept"
         ) from error
 
 
