@@ -1,13 +1,12 @@
 """From columns of a table to the items of a dataset: texts, pictures or numbers, told apart by what is in them."""
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import UserError
+from ..errors import UserError, nearest
 from .images import SUFFIXES, Images
 from .source import Items, Kind
 
@@ -23,10 +22,8 @@ class Content(NamedTuple):
 def demand(name: str, known: Sequence[str], where: str, option: str) -> None:
     """UserError unless `name` is one of the columns or arrays `known`."""
     if name not in known:
-        close = get_close_matches(name, known, 1, 0.6)
         shown = ", ".join(known[:20]) + (f" and {len(known) - 20} more" if len(known) > 20 else "")
-        hints = [f"did you mean {option}={close[0]}?"] if close else []
-        raise UserError(f"{where} has no {name!r} for {option}", *hints, f"it has {shown or 'nothing'}")
+        raise UserError(f"{where} has no {name!r} for {option}", *nearest(name, known), f"it has {shown or 'nothing'}")
 
 
 def content(frame: Any, wanted: str | Sequence[str] | None, label: str, where: str, folder: Path) -> Content:
