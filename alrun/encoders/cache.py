@@ -74,14 +74,6 @@ def width(source: Source, encoder: Encoder) -> int | None:
         return None
 
 
-def width(source: Source, encoder: Encoder) -> int | None:
-    """How many columns the cached features have; None if they are not cached."""
-    try:
-        return int(json.loads((root() / "features" / key(source, encoder) / "features.json").read_text())["columns"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
 def _read(folder: Path) -> np.ndarray | None:
     """The finished features of a folder, or None; UserError if they are not what was written."""
     about = folder / "features.json"
