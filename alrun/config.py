@@ -5,7 +5,7 @@ encoders, models and strategies bring their own (see registry.py).
 """
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
@@ -156,6 +156,19 @@ def check(run: Run) -> None:
             f"budget.initial_labels={budget.initial_labels} is not used with budget.initial={budget.initial}",
             "budget.initial=random",
         )
+
+
+def anchored(run: Run) -> Run:
+    """The run with the files it names as absolute paths: a resume may start in another folder."""
+
+    def absolute(value: Any) -> Any:
+        named = isinstance(value, str) and value and Path(value).expanduser().exists()
+        return str(Path(value).expanduser().resolve()) if named else value
+
+    data = {key: absolute(getattr(run.dataset, key)) for key in ("path", "train", "test")}
+    encoder = {key: absolute(value) if key.endswith("path") else value for key, value in run.encoder.items()}
+    plugins = [absolute(path) for path in run.plugins]
+    return replace(run, dataset=replace(run.dataset, **data), encoder=encoder, plugins=plugins)
 
 
 def _demand(true: bool, message: str, *hints: str) -> None:

@@ -18,7 +18,7 @@ from yaml import YAMLError
 
 from . import registry
 from .budget import fit, initial_size, schedule
-from .config import Run, check, plain, run_path
+from .config import Run, anchored, check, plain, run_path
 from .data import load
 from .data.source import Source
 from .data.split import Dataset, split
@@ -101,6 +101,7 @@ class Outcome:
 
 def prepare(run: Run) -> Prepared:
     """Load the data and check everything that can be checked before work begins. Raises UserError."""
+    run = anchored(run)
     source = load(run.dataset, run.plugins)
     if run.encoder["name"] == "auto":
         run = replace(run, encoder=settle(run.encoder, source.kind))
