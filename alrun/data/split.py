@@ -68,7 +68,7 @@ def long_tail(source: Source, rows: np.ndarray, ratio: float, rng: np.random.Gen
     keep = np.floor((count / decay).min() * decay + 1e-9).astype(int)  # (C,)
     if keep.min() < 1:
         raise UserError(
-            f"dataset.imbalance={ratio:g} leaves no item of class {source.classes[int(keep.argmin())]!r}: "
+            f"dataset.imbalance={ratio:g} leaves no item of class {source.classes[-1]!r}: "
             f"the largest class can have {keep.max()}",
             f"dataset.imbalance={keep.max()} or less",
         )
