@@ -1,0 +1,57 @@
+"""Small real runs on digits, and ways to look at what they leave."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from typer.testing import CliRunner, Result
+
+from alrun.cli import app
+from alrun.config import Run
+from alrun.launch import cells
+from alrun.run import Prepared, Quiet, encode, execute, material, prepare
+
+BIN = str(Path(sys.executable).with_name("alrun"))
+TINY = ("dataset=digits", "dataset.pool=150", "dataset.target=2", "budget.phases=[{labels: 1, cycles: 4}]")
+KEPT = ("metrics.jsonl", "selections.csv")  # what must not depend on how often a run was killed
+
+
+def tiny(*overrides: str) -> Run:
+    """The run that TINY and these overrides describe."""
+    return cells([*TINY, *overrides], multirun=False)[0].run
+
+
+def done(*overrides: str) -> Path:
+    """The folder of a tiny run, finished, without its pictures."""
+    prepared = prepare(tiny(*overrides))
+    return execute(prepared, Quiet()).folder
+
+
+def parts(prepared: Prepared):
+    """What loop.cycles needs of a run."""
+    matrix, _ = encode(prepared, Quiet())
+    return prepared.run, prepared.dataset, material(prepared, matrix), prepared.batches, prepared.start
+
+
+def contents(folder: Path, names: Sequence[str] = KEPT) -> dict[str, bytes]:
+    """The files that are compared byte by byte."""
+    return {name: (folder / name).read_bytes() for name in names}
+
+
+def tree(folder: Path) -> dict[str, tuple[int, bytes | None]]:
+    """Everything below a folder: kind and content, links unfollowed."""
+    return {
+        str(path.relative_to(folder)): (path.lstat().st_mode, path.read_bytes() if path.is_file() else None)
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def command(*words: str) -> Result:
+    """`alrun words` in this process; stdout and stderr apart."""
+    return CliRunner().invoke(app, list(words))
+
+
+def start(*words: str, **more) -> subprocess.Popen:
+    """`alrun words` as a process of its own."""
+    return subprocess.Popen([BIN, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
