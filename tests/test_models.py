@@ -11,7 +11,7 @@ from alrun.config import option_file
 from alrun.errors import UserError
 from alrun.models import linear as linear_module
 from alrun.models.knn import knn
-from alrun.models.linear import fit, linear
+from alrun.models.linear import fit, geometric_bias, linear
 from alrun.models.material import Material, pool_mean, resolve_device, unit
 from alrun.models.mlp import mlp
 
@@ -112,25 +112,55 @@ def test_leaves_the_global_generators_alone(name, blobs):
 def test_linear_is_the_minimum_that_scikit_learn_finds(n, penalty, blobs):
     material, labels = blobs
     points = (unit(material.features["pool"]) - pool_mean(material)).double()[:n]
-    weight, loss = fit(points, labels[:n], C, penalty)
+    weight = fit(points, labels[:n], C, penalty)
     assert set(labels[:n].tolist()) == set(range(C))
     exact = LogisticRegression(C=1 / penalty, fit_intercept=False, tol=1e-12, max_iter=100_000)
     exact.fit(points.numpy(), labels[:n].numpy())
     assert weight.numpy() == pytest.approx(exact.coef_, abs=1e-5 * np.abs(exact.coef_).max())
     logs = (points @ weight.T).log_softmax(dim=1)
-    assert loss == pytest.approx(-float(logs[torch.arange(n), labels[:n]].mean()))
     gradient = (logs.exp() - torch.eye(C).double()[labels[:n]]).T @ points + penalty * weight
     assert gradient.norm() < 1e-8
 
 
 def test_linear_survives_repeated_and_contradicting_points():
     points = torch.eye(3).double()[[0, 0, 0, 1]]
-    weight, loss = fit(points, torch.tensor([0, 0, 1, 1]), 3, 0.01)
+    weight = fit(points, torch.tensor([0, 0, 1, 1]), 3, 0.01)
     probs = (points @ weight.T).softmax(dim=1)
     assert probs[0, 0] == pytest.approx(2 / 3, abs=0.02) and probs[0, 2] < 0.01
-    assert np.isfinite(loss)
-    weight, loss = fit(torch.zeros(3, 4).double(), torch.tensor([0, 1, 1]), 3, 0.01)  # nothing to learn from
-    assert (weight == 0).all() and loss == pytest.approx(np.log(3))
+    blank, labels = torch.zeros(3, 4).double(), torch.tensor([0, 1, 1])  # nothing to learn from
+    weight = fit(blank, labels, 3, 0.01)
+    assert (weight == 0).all() and (geometric_bias(blank, labels, weight) == 0).all()
+
+
+def test_linear_reports_its_cross_entropy(blobs):
+    material, labels = blobs
+    idx = torch.arange(0, N, 4)
+    model = linear(material, penalty=5.0, initial=0.01)(idx, labels[idx], rng())
+    logs = model.outputs("pool", idx).logits.log_softmax(dim=1)
+    assert model.loss == pytest.approx(-float(logs[torch.arange(len(idx)), labels[idx]].mean()), rel=1e-4)
+
+
+def test_geometric_bias_of_equal_gaussians_is_that_of_discriminant_analysis():
+    generator = torch.Generator().manual_seed(1)
+    means = torch.diag(torch.tensor([0.5, 1.0, 2.0, 0.0]))[:3].double()  # (3, 4)
+    labels = torch.arange(3).repeat(4000)
+    points = means[labels] + 0.3 * torch.randn(len(labels), 4, generator=generator).double()
+    centred = means - means.mean(dim=0)
+    bias = geometric_bias(points, labels, 7 * centred)
+    exact = -7 / 2 * means.square().sum(dim=1)
+    assert (bias - bias.mean()).numpy() == pytest.approx((exact - exact.mean()).numpy(), abs=0.2)
+    elsewhere = torch.tensor([[0, 0, 0, 1.0], [0, 0, 0, 2], [0, 0, 0, -3]]).double()  # weights that no mean explains
+    assert geometric_bias(points, labels, elsewhere).abs().max() < 1e-3
+
+
+def test_geometric_bias_needs_a_class_with_two_labels_and_two_classes(blobs):
+    points, labels = torch.eye(5).double(), torch.tensor([0, 1, 2, 2, 2])
+    for at in (torch.arange(3), torch.arange(2, 5)):
+        weight = fit(points[at], labels[at], 4, 0.1)
+        assert (geometric_bias(points[at], labels[at], weight) == 0).all()
+    weight = fit(points, labels, 4, 0.1)
+    bias = geometric_bias(points, labels, weight)
+    assert bias[3] == 0 and bias[:3].sum().abs() < 1e-12
 
 
 def test_linear_treats_classes_without_labels_alike(blobs):
