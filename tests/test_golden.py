@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 import pytest
-
 from golden_checks import CHECKS, find
 from golden_checks.golden_file import Golden
 

@@ -49,7 +49,7 @@ class Spread:
     """Draws with probability proportional to the squared distance to the nearest pick, exactly and mostly unseen.
 
     `bound` is at least the squared distance of every item. Proposals come from it and pass with probability distance /
-    bound, their distances being computed one by one in float64; so a stale or a rounded bound costs proposals, not truth.
+    bound, their distances being computed one by one in float64; so a stale or rounded bound costs proposals, not truth.
     It is brought up to date for `proposals` new picks at once, by one matrix product.
     """
 

@@ -6,14 +6,19 @@ import torch
 from torch import Tensor
 
 from ..numerics.calibration import best_temperature
-from ..numerics.coverage import covered_by, greedy
+from ..numerics.coverage import Greedy, covered_by
 from ..numerics.distances import smallest_distance, unit_rows
 from ..numerics.kernels import Kernel
+from ..numerics.rows import Rows
 from ..numerics.uncertainty import MEASURES, Uncertainty
 from ..registry import strategy
 from ..types import Selection, Size, View
+from .herding_memo import Kept
 
-BLOCK = 1024
+BLOCK = 4096  # items in one float64 step
+LEADERS = 64  # bounds refreshed at a time
+PER_ITEM = 256  # mean length of the lists of points that a candidate would cover better
+TILE = {"cpu": 1024, "cuda": 8192}  # side of a tile of the similarity matrix
 
 
 class Calibration(StrEnum):
@@ -25,24 +30,41 @@ class Calibration(StrEnum):
 
 
 def memory(size: Size) -> int:
-    """Features in float64, a block of similarities to the whole pool."""
-    return size.pool * (8 * size.features + 24 * BLOCK)
+    """Features, lists with their table, tiles, and vectors."""
+    table = 6 * size.pool * -(-size.pool // TILE["cpu"])
+    return size.pool * (4 * size.features + 8 * PER_ITEM + 100) + table + 32 * TILE["cpu"] ** 2 + 24 * BLOCK * 64
 
 
-def cover(view: View, n: int, weights: Tensor, kernel: Kernel, sigma: float, notes: dict[str, float]) -> Selection:
-    """Greedy picks on unit features; scores are gains of coverage, averaged over the pool."""
-    points = unit_rows(view.signals.features(view.unlabelled))  # (u, F)
-    labelled = unit_rows(view.signals.features(view.labelled))  # (l, F)
-    covered = covered_by(points, labelled, kernel, sigma, block=BLOCK)  # (u,)
-    picks, gains = greedy(points, weights, covered, kernel, sigma, n, block=BLOCK)
-    return Selection(view.unlabelled[picks], gains / (len(points) + len(labelled)), notes)
+def start(view: View, weights: Tensor, kernel: Kernel, sigma: float) -> Greedy:
+    """Greedy coverage of the unlabelled items, given the labelled ones."""
+    rows = Rows(view.signals.features(view.unlabelled), kernel, sigma, block=BLOCK)
+    covered = covered_by(rows, unit_rows(view.signals.features(view.labelled)))  # (u,)
+    tile = TILE["cpu" if view.unlabelled.device.type == "cpu" else "cuda"]
+    return Greedy(rows, weights, covered, leaders=LEADERS, tile=tile, per_item=PER_ITEM)
+
+
+def take(greedy: Greedy, items: Tensor, n: int, view: View, notes: dict[str, float]) -> Selection:
+    """n picks among `items`; scores are gains of coverage, averaged over the pool."""
+    picks, gains = zip(*(greedy.pick() for _ in range(n)), strict=True)
+    size = len(view.unlabelled) + len(view.labelled)
+    scores = torch.tensor(gains, dtype=torch.float64, device=items.device) / size
+    return Selection(items[list(picks)], scores, notes)
 
 
 @strategy(memory=memory)
 def maxherding(view: View, n: int, *, kernel: Kernel, sigma: float) -> Selection:
-    """Greedy maximum of generalised coverage, mean_n max_s k(x_n, x_s) (Bae et al. 2024, Eq. 3)."""
-    weights = torch.ones(len(view.unlabelled), dtype=torch.float64, device=view.unlabelled.device)
-    return cover(view, n, weights, kernel, sigma, {"sigma": sigma})
+    """Greedy maximum of generalised coverage, mean_n max_s k(x_n, x_s) (Bae et al. 2024, Eq. 3).
+
+    The bounds and lists of one cycle serve the next: coverage only grows.
+    """
+    kept = view.memo.get("maxherding")
+    if not kept or not kept.serves(view, kernel, sigma):
+        weights = torch.ones(len(view.unlabelled), dtype=torch.float64, device=view.unlabelled.device)
+        kept = Kept(view.unlabelled, view.labelled, start(view, weights, kernel, sigma))
+        view.memo["maxherding"] = kept
+    selection = take(kept.greedy, kept.items, n, view, {"sigma": sigma})
+    kept.greedy.tidy()
+    return selection
 
 
 def fit_temperature(view: View, calibration: Calibration) -> float:
@@ -80,6 +102,7 @@ def uherding(
     else:
         weights = torch.ones(len(view.unlabelled), dtype=torch.float64, device=view.unlabelled.device)
     if adaptive_sigma:
-        smallest = smallest_distance(unit_rows(view.signals.features(view.labelled)), block=BLOCK)
+        smallest = smallest_distance(unit_rows(view.signals.features(view.labelled)), block=1024)
         sigma = smallest if smallest < float("inf") else sigma
-    return cover(view, n, weights, kernel, sigma, {"sigma": sigma, "temperature": temperature})
+    notes = {"sigma": sigma, "temperature": temperature}
+    return take(start(view, weights, kernel, sigma), view.unlabelled, n, view, notes)

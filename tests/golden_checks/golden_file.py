@@ -29,6 +29,10 @@ class Golden:
         """Whether the file has all of them."""
         return all(key in self.arrays for key in keys)
 
+    def get(self, key: str) -> np.ndarray | None:
+        """The array, or None where the file has none."""
+        return self[key] if key in self.arrays else None
+
     def number(self, key: str) -> float:
         """A scalar."""
         return float(self[key])

@@ -11,6 +11,7 @@ from alrun.numerics.calibration import TEMPERATURES, best_temperature, temperatu
 from alrun.numerics.coverage import covered_by
 from alrun.numerics.distances import unit_rows
 from alrun.numerics.kernels import Kernel, similarity
+from alrun.numerics.rows import Rows
 from alrun.types import Selection
 
 from . import check
@@ -33,7 +34,7 @@ def _covered(golden: Golden, weights: np.ndarray, sigma: float) -> float:
     """Mean weighted coverage of the whole pool by the labelled set."""
     points = unit_rows(torch.from_numpy(golden["features"]))
     labelled = points[torch.from_numpy(golden["labelled"])]
-    covered = covered_by(points, labelled, Kernel.rbf, sigma, block=32).numpy()
+    covered = covered_by(Rows(points, Kernel.rbf, sigma, block=32), labelled).numpy()
     return float(weights @ covered) / len(points)
 
 
@@ -41,7 +42,7 @@ def _agrees(golden: Golden, ours: Selection, kind: str, exact: bool) -> None:
     """Order, objective and gains by the README's rules; `kind` is the suffix of the keys."""
     picks, scores = ours.indices.numpy(), ours.scores.numpy()
     twin = golden["canonical_id"] if "canonical_id" in golden else np.arange(len(golden["features"]))
-    selected = golden[f"selected{kind}"] if f"selected{kind}" in golden else None
+    selected = golden.get(f"selected{kind}")
     same = selected is None or (twin[picks] == twin[selected]).all()
     tolerance = 1e-9 if exact else 1e-5
     if selected is not None and exact and "canonical_id" not in golden:
@@ -57,7 +58,7 @@ def _agrees(golden: Golden, ours: Selection, kind: str, exact: bool) -> None:
                 assert not exact, f"{golden.name}: {kind} picks {pick}, not {selected[t]}"
                 break
     if same and f"objective{kind}" in golden:
-        start = golden.number(f"objective_start{kind}") if f"objective_start{kind}" in golden else None
+        start = golden.get(f"objective_start{kind}")
         grown = np.cumsum(scores)
         if start is not None:
             golden.close(f"objective{kind}", start + grown, rtol=tolerance)

@@ -1,0 +1,52 @@
+"""Rows of a feature matrix as directions: scaled when used, never copied as a whole."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from .distances import squared_distances
+from .kernels import Kernel, similarity
+
+
+class Rows:
+    """Unit rows of `x` (n, F) under a kernel.
+
+    `exact` similarities are float64. `upper` ones are at least as large in the precision of the features, or in float64
+    where the length scale is too short for that: squared distances are lowered by their rounding error.
+    """
+
+    def __init__(self, x: Tensor, kernel: Kernel, sigma: float, *, block: int) -> None:
+        self.x, self.kernel, self.sigma, self.block = x, kernel, sigma, block
+        lengths = [torch.linalg.vector_norm(part, dim=1, dtype=torch.float64) for part in x.split(block)]
+        length = torch.cat(lengths)  # (n,)
+        self.scale = length.reciprocal().where(length > 0, 0)  # a row of zeros has no direction
+        error = 4 * math.sqrt(x.shape[1]) * torch.finfo(x.dtype).eps
+        self.dtype = x.dtype if error < 0.01 * sigma**2 else torch.float64
+        self.error = 4 * math.sqrt(x.shape[1]) * torch.finfo(self.dtype).eps
+        self.low = 1 - 4 * torch.finfo(self.dtype).eps  # times a similarity: below it, whatever its rounding
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def unit(self, at: Tensor | slice, dtype: torch.dtype) -> Tensor:
+        """(m, F) rows of length 1."""
+        return self.x[at].to(dtype) * self.scale[at, None].to(dtype)
+
+    def exact(self, at: Tensor | slice, centres: Tensor) -> Tensor:
+        """(n, m) similarities to `centres` (m, F), float64 rows of length 1."""
+        squared = squared_distances(self.unit(at, torch.float64), centres, chunk=self.block)
+        return similarity(squared, self.kernel, self.sigma)
+
+    def upper(self, left: Tensor | slice, right: Tensor | slice) -> Tensor:
+        """(n, m) upper bounds of the similarities."""
+        a, b = self.unit(left, self.dtype), self.unit(right, self.dtype)
+        here, there = ((self.scale[at] > 0).to(self.dtype) for at in (left, right))  # squared lengths
+        squared = torch.addmm(there, a.mul_(-2), b.T).add_(here.sub_(self.error)[:, None]).clamp_(min=0)
+        return similarity(squared, self.kernel, self.sigma)
+
+    def fingerprint(self) -> Tensor:
+        """(n,) float64 projections on a fixed direction: equal features have equal ones, up to rounding."""
+        generator = torch.Generator().manual_seed(0)
+        direction = torch.randn(self.x.shape[1], generator=generator).to(self.x)
+        return (self.x @ direction).double() * self.scale
