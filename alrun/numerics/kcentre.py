@@ -13,7 +13,7 @@ from torch import Tensor
 from .distances import squared_distances
 
 BLOCK = 2048  # points measured at once: their float64 copy and (block, centres) distances are all that is held
-AHEAD = 32  # points measured again together when the leading bound is out of date
+AHEAD = 16  # points measured again together when the leading bound is out of date
 
 
 def nearest_distances(points: Tensor, centres: Tensor, *, block: int = BLOCK) -> Tensor:
@@ -33,43 +33,48 @@ def farthest_first(points: Tensor, centres: Tensor, n: int, *, block: int = BLOC
         picks, distances, centres = [0], [math.inf], points[:1]
     bound = _squared(scale, points, scale.rows(centres), block)  # (u,) squared
     bound[picks] = -1
-    seen = torch.zeros(len(points), dtype=torch.int64, device=points.device)  # (u,) how many of `added` it knows
+    late = torch.zeros(len(points), dtype=torch.bool, device=points.device)  # (u,) not measured since the last pick
     added = bound.new_empty(n, points.shape[1])  # picks since every point was last measured
     fresh = spent = 0
     while len(picks) < n:
         first = int(bound.argmax())
-        if seen[first] == fresh:
+        if not late[first]:
             picks.append(first)
             distances.append(math.sqrt(bound[first].item()) / scale.factor)
             bound[first] = -1
             added[fresh] = scale.rows(points[first])
             fresh += 1
+            late.fill_(True)
         elif spent > len(points):  # measuring the leaders again and again has cost a whole pass: do one
             taken = torch.tensor(picks, device=points.device)
             bound = torch.minimum(bound, _squared(scale, points, added[:fresh], block))
             bound[taken] = -1
-            seen.zero_()
+            late.fill_(False)
             fresh = spent = 0
         else:
-            lead = bound.topk(min(AHEAD, len(points))).indices
-            lead = lead[(bound[lead] >= 0) & (seen[lead] < fresh)]
+            lead = torch.where(late, bound, -1).topk(min(AHEAD, len(points))).indices
+            lead = lead[bound[lead] >= 0]
             again = squared_distances(scale.rows(points[lead]), added[:fresh], chunk=block).amin(1)
             bound[lead] = torch.minimum(bound[lead], again)
-            seen[lead] = fresh
-            spent += AHEAD
+            late[lead] = False
+            spent += len(lead)
     return torch.tensor(picks, device=points.device), bound.new_tensor(distances)
 
 
 class _Scale:
-    """Rows moved to the mean and shrunk by a power of two to length 1 at most: float64 keeps the digits that count."""
+    """Rows moved towards the origin and shrunk about unit length: float64 keeps the digits that count.
+
+    The move is a whole multiple of the factor, a power of two: what float64 held exactly (ties) stays exact.
+    """
 
     def __init__(self, points: Tensor) -> None:
-        self.mean = points.mean(0, dtype=torch.float64)
-        longest = max((x.double() - self.mean).square().sum(1).max().item() for x in points.split(BLOCK))
-        self.factor = 2.0 ** -math.ceil(math.log2(longest) / 2) if longest > 0 else 1.0
+        low, high = (x.double() for x in points.aminmax(dim=0))
+        spread = torch.linalg.vector_norm(high - low).item()
+        self.factor = 2.0 ** -math.ceil(math.log2(spread)) if spread > 0 else 1.0
+        self.shift = ((low + high) / 2 * self.factor).round() / self.factor
 
     def rows(self, x: Tensor) -> Tensor:
-        return (x.double() - self.mean) * self.factor
+        return (x.double() - self.shift) * self.factor
 
 
 def _squared(scale: _Scale, points: Tensor, centres: Tensor, block: int) -> Tensor:
