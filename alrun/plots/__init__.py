@@ -2,18 +2,20 @@
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from ..errors import UserError
+from ..rundir import below
 from .calibration import draw_calibration
 from .classes import draw_classes
 from .curve import draw_curve
 from .files import RunFiles
 from .lines import Line, group
-from .style import BASELINE, demand_formats, styled
+from .style import BASELINE, demand_formats
 from .tsne import draw_tsne
 
-__all__ = ["draw_comparison", "draw_run"]
+__all__ = ["draw_below", "draw_comparison", "draw_run"]
 
 
 def draw_run(folder: Path, formats: Sequence[str]) -> list[Path]:
@@ -27,23 +29,35 @@ def draw_run(folder: Path, formats: Sequence[str]) -> list[Path]:
     lines = group([run])
     out = run.inside("plots")
     _make(out)
-    figures: list[Callable[[], list[Path]]] = [
-        lambda: draw_curve(lines, {lines[0].label: 0}, run.title, out, "curve", formats),
-        lambda: draw_calibration(run, out, formats),
-        lambda: draw_classes(run, out, formats),
-        lambda: draw_tsne(run, out, formats),
-    ]
-    written: list[Path] = []
-    damage: list[UserError] = []
-    for figure in figures:
-        try:
-            with styled():
-                written += figure()
-        except UserError as error:
-            damage.append(error)
-    if damage:
-        raise damage[0]
-    return written
+    return _all(
+        [
+            partial(draw_curve, lines, {lines[0].label: 0}, run.title, out, "curve", formats),
+            partial(draw_calibration, run, out, formats),
+            partial(draw_classes, run, out, formats),
+            partial(draw_tsne, run, out, formats),
+        ]
+    )
+
+
+def draw_below(paths: Sequence[Path], formats: Sequence[str]) -> list[Path]:
+    """Draw every run at or below `paths`, and comparison/ in each path that holds several; the paths of the figures.
+
+    Runs without a committed cycle are passed over if there are others. One damaged run does not keep the rest from
+    being drawn: its UserError comes last.
+    """
+    demand_formats(formats)
+    folders = below(paths)
+    ready = [folder for folder in folders if RunFiles(folder).started]
+    if not ready:
+        shown = ", ".join(map(str, paths))
+        found = f"no run below {shown}" if not folders else f"no run below {shown} has a committed cycle"
+        raise UserError(found, "alrun run ... makes one, alrun resume finishes one")
+    works: list[Callable[[], list[Path]]] = [partial(draw_run, folder, formats) for folder in ready]
+    for path in paths:
+        inside = [folder for folder in ready if folder in below([path])]
+        if len(inside) > 1:
+            works.append(partial(draw_comparison, inside, path / "comparison", formats))
+    return _all(works)
 
 
 def draw_comparison(folders: Sequence[Path], out: Path, formats: Sequence[str]) -> list[Path]:
@@ -64,8 +78,21 @@ def draw_comparison(folders: Sequence[Path], out: Path, formats: Sequence[str]) 
     _make(out)
     written: list[Path] = []
     for (setting, lines), name in zip(grouped.items(), _file_names(list(grouped)), strict=True):
-        with styled():
-            written += draw_curve(lines, ranks, " · ".join(setting), out, name, formats)
+        written += draw_curve(lines, ranks, " · ".join(setting), out, name, formats)
+    return written
+
+
+def _all(works: Sequence[Callable[[], list[Path]]]) -> list[Path]:
+    """Do all of them, then raise the first UserError if there was one."""
+    written: list[Path] = []
+    damage: list[UserError] = []
+    for work in works:
+        try:
+            written += work()
+        except UserError as error:
+            damage.append(error)
+    if damage:
+        raise damage[0]
     return written
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ..metrics import BINS
 from .files import RunFiles, spread
-from .style import look, new_figure, save
+from .style import head, look, new_figure, save, styled
 
 CYCLES = 4
 
@@ -30,6 +30,7 @@ def reliability(confidence: np.ndarray, correct: np.ndarray) -> pd.DataFrame:
     )
 
 
+@styled()
 def draw_calibration(run: RunFiles, folder: Path, formats: Sequence[str]) -> list[Path]:
     """Reliability diagram (Guo et al. 2017) above the distribution of confidences; ECE in the legend."""
     truth = run.items["test_label"]
@@ -52,7 +53,15 @@ def draw_calibration(run: RunFiles, folder: Path, formats: Sequence[str]) -> lis
         # The area of a marker is its bin's share of the test items: a far point of few items weighs little.
         upper.plot(filled["confidence"], filled["accuracy"], color=style["color"], linestyle=style["linestyle"], lw=1.2)
         size = 12 + 140 * filled["items"] / len(truth)
-        upper.scatter(filled["confidence"], filled["accuracy"], s=size, c=style["color"], marker=style["marker"], lw=0)
+        upper.scatter(
+            filled["confidence"],
+            filled["accuracy"],
+            s=size,
+            c=style["color"],
+            marker=style["marker"],
+            lw=0,
+            clip_on=False,
+        )
         upper.plot([], [], label=label, markersize=6, **style)
         share = bins["items"] / len(truth)
         lower.stairs(share, np.linspace(0, 1, BINS + 1), color=style["color"], linestyle=style["linestyle"], lw=1.4)
@@ -61,7 +70,7 @@ def draw_calibration(run: RunFiles, folder: Path, formats: Sequence[str]) -> lis
     upper.grid()
     lower.set(xlabel="confidence in the predicted class", ylabel="share of\ntest items", ylim=(0, None))
     lower.grid(axis="y")
-    figure.suptitle(run.title, fontsize=9.5)
+    head(figure, run.title)
     figure.legend(loc="outside lower center")
     columns = ["cycle", "labels", "low", "high", "items", "share", "confidence", "accuracy", "ece"]
     return save(figure, pd.concat(tables)[columns], folder, "calibration", formats)

@@ -11,13 +11,14 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from .files import RunFiles
-from .style import BLUE, VERMILLION, new_figure, numbers, save, shorten
+from .style import BLUE, VERMILLION, head, new_figure, numbers, save, shorten, styled
 
 IN_ORDER = 12  # up to here classes keep their order; beyond, the most bought come first
 NAMED = 200  # beyond, names would be smaller than print
 COLUMN = 40  # names in one column
 
 
+@styled()
 def draw_classes(run: RunFiles, folder: Path, formats: Sequence[str]) -> list[Path]:
     """Labels bought of each class (as the oracle said) and the number a random draw would expect."""
     names, size = run.classes, len(run.classes)
@@ -35,7 +36,7 @@ def draw_classes(run: RunFiles, folder: Path, formats: Sequence[str]) -> list[Pa
     figure = _ranks(table) if size > NAMED else _bars(table)
     never = int((counts == 0).sum())
     said = f"{counts.sum():,} labels bought" + (f" · {never} of {size} classes never" if never else "")
-    figure.suptitle(f"{run.title}\n{said}", fontsize=9.5)
+    head(figure, run.title, said)
     handles = [
         Patch(color=BLUE, label="bought"),
         Line2D(

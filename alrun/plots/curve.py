@@ -11,12 +11,13 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from .lines import Line, mean_band
-from .style import look, new_figure, numbers, save, shorten
+from .style import head, look, new_figure, numbers, save, shorten, styled
 
 PANELS = {"test/accuracy": "test accuracy", "test/nll": "test NLL (nats, lower is better)"}
 LONG = 50  # beyond this ratio of the largest to the smallest label count the axis is logarithmic
 
 
+@styled()
 def draw_curve(
     lines: Sequence[Line], ranks: Mapping[str, int], title: str, folder: Path, name: str, formats: Sequence[str]
 ) -> list[Path]:
@@ -43,8 +44,8 @@ def draw_curve(
         axes.grid(axis="y")
         _limits(axes, table, top=1.0 if metric == "test/accuracy" else np.inf)
         _counts(axes, table["labels"])
-    band = " · mean over seeds with 95 % t interval" if any(len(line.runs) > 1 for line in lines) else ""
-    figure.suptitle(f"{title}{band}", fontsize=10)
+    banded = any(len(line.runs) > 1 for line in lines)
+    head(figure, title, *["mean over seeds with its 95 % t interval"] * banded)
     figure.legend(handles.values(), [texts[label] for label in handles], loc="outside right upper")
     if missing := [f"{shorten(line.label, 40)} s{run.config['seed']}" for line in lines for run in line.unfinished]:
         more = f" and {len(missing) - 4} more" if len(missing) > 4 else ""

@@ -2,6 +2,7 @@
 
 import io
 import os
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,6 +69,13 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained", dpi=150)
     FigureCanvasAgg(figure)
     return figure
+
+
+def head(figure: Figure, *lines: str) -> None:
+    """The figure's title, wrapped to its width."""
+    width = int(13 * figure.get_figwidth())  # letters of 9.5 points
+    text = [part for line in lines for part in textwrap.wrap(shorten(line, 3 * width), width)]
+    figure.suptitle("\n".join(text), fontsize=9.5)
 
 
 def look(rank: int) -> dict[str, Any]:

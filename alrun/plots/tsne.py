@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from .files import RunFiles, spread
-from .style import BEFORE, NOW, PALETTE, POOL, new_figure, save, shorten
+from .style import BEFORE, NOW, PALETTE, POOL, head, new_figure, save, shorten, styled
 
 PANELS = 6
 NAMED = 12  # classes with a colour or marker of their own
@@ -19,6 +19,7 @@ GRID = {1: (1, 1), 2: (1, 2), 3: (1, 3), 4: (2, 2), 5: (2, 3), 6: (2, 3)}
 NEVER, INITIAL = -2, -1
 
 
+@styled()
 def draw_tsne(run: RunFiles, folder: Path, formats: Sequence[str]) -> list[Path]:
     """Pool in grey, bought before in dark, bought now in colour; and a second figure coloured by class."""
     if not run.has("map.npz"):
@@ -65,9 +66,11 @@ def _panels(
         axes.spines[:].set(visible=True, color="#BBBBBB", linewidth=0.6)
     for axes in panels[len(cycles) :]:
         axes.set_axis_off()
-    figure.suptitle(run.title, fontsize=10)
-    figure.supxlabel("\n".join(filter(None, [_coverage(run, items), note])), fontsize=8, color="#555555")
-    figure.legend(handles=legend, loc="outside lower center", ncols=min(len(legend), 2 * columns))
+    head(figure, run.title, _coverage(run, items))
+    figure.legend(
+        handles=legend, loc="outside lower center", ncols=max(3, min(len(legend), 2 * columns)),
+        title=note or None, title_fontsize=8, columnspacing=1.4, handletextpad=0.3,
+    )  # fmt: skip
     return save(figure, items, folder, name, formats)
 
 
