@@ -5,6 +5,8 @@ encoders, models and strategies bring their own (see registry.py).
 """
 
 import json
+import math
+import re
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from hashlib import sha256
@@ -116,9 +118,9 @@ def option(group: str, name: str) -> dict[str, Any]:
 
 def strict(cfg: DictConfig) -> Run:
     """A composed config as a Run: every key known, every type right, every option of every part filled in."""
-    plain = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(plain, dict)
     try:
+        plain = OmegaConf.to_container(cfg, resolve=True)
+        assert isinstance(plain, dict)
         run = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Run), plain))
     except OmegaConfBaseException as error:
         raise UserError(str(error).splitlines()[0], "alrun run --cfg shows every key") from error
@@ -142,7 +144,11 @@ def check(run: Run) -> None:
     _demand(run.threads is None or run.threads >= 1, f"threads={run.threads} is below 1", "threads=1 or more")
     _demand(dataset.pool is None or dataset.pool >= 1, f"dataset.pool={dataset.pool} is below 1", "leave it out")
     _demand(dataset.target >= 0, f"dataset.target={dataset.target} is negative", "dataset.target=0 for no target set")
-    _demand(dataset.imbalance >= 1, f"dataset.imbalance={dataset.imbalance} is below 1", "1 leaves classes as they are")
+    _demand(
+        1 <= dataset.imbalance < math.inf,
+        f"dataset.imbalance={dataset.imbalance} is below 1",
+        "1 leaves classes as they are",
+    )
     _demand(0 <= dataset.label_noise < 1, f"dataset.label_noise={dataset.label_noise} is not a share", "0 <= share < 1")
     _demand(bool(budget.phases), "the budget has no phases", "budget.phases=[{labels: 2, cycles: 5}]")
     for phase in budget.phases:
@@ -189,7 +195,7 @@ def run_path(run: Run) -> str:
     name = {key: values[key]["name"] for key in ("dataset", "encoder", "model", "strategy", "budget")}
     for kind, text in name.items():
         _demand(
-            text == Path(text).name and text not in (".", ".."),
+            bool(re.fullmatch(r"\w[\w.+-]{0,99}", text)),
             f"{kind} name {text!r} cannot be part of a path",
             "letters, digits, - and _",
         )

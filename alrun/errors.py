@@ -65,6 +65,11 @@ def explain(error: Exception, known: Sequence[str]) -> UserError:
     key = re.search(r"(?:Could not (?:override|append to config|delete from config)[^']*'\+?)([^'=]+)", text)
     if key:
         name = key.group(1).strip().rstrip(".")
+        if name in known and reason:
+            return UserError(f"bad value for {name!r}", reason)
         return UserError(f"no config key {name!r}", *nearest(name, known), "alrun run --cfg shows every key")
+    place = getattr(error, "problem_mark", None)
+    if place is not None:
+        return UserError(f"{place.name} is not YAML: line {place.line + 1}: {getattr(error, 'problem', '')}")
     lines = [line for line in text.splitlines() if line.strip()] or [type(error).__name__]
     return UserError(lines[0], *([reason] if reason and reason != lines[0] else lines[1:2]))

@@ -17,9 +17,10 @@ from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from .config import Run, config_dir, strict
-from .errors import explain
+from .errors import UserError, explain
 
 ConfigStore.instance().store(name="schema", node=Run)
 
@@ -38,7 +39,12 @@ def session(overrides: Sequence[str] = ()) -> Iterator:
     with hydra.initialize_config_dir(str(config_dir()), job_name="alrun", version_base="1.3"):
         try:
             yield GlobalHydra.instance().hydra
-        except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: Hydra on `group=3`
+        except (
+            HydraException,
+            OmegaConfBaseException,
+            YAMLError,
+            ValueError,
+        ) as error:  # ValueError: Hydra on `group=3`
             raise explain(error, _known(overrides)) from error
 
 
@@ -95,6 +101,8 @@ def cells(overrides: Sequence[str], *, multirun: bool, extra: Path | None = None
         for point in points:
             run = strict(hydra.compose("config", list(point)))
             found[repr(run)] = Cell(tuple(point), run)
+    if not found:
+        raise UserError(f"the sweep has no runs: {' '.join(overrides)}", "give every list at least one value")
     return list(found.values())
 
 

@@ -187,6 +187,8 @@ def copy(name: str, folder: Path, to: str | None) -> Path:
         text = re.sub(r"^name:.*$", f"name: {new}{method}", text, flags=re.MULTILINE)
     else:
         text = re.sub(r"^name:.*$", f"name: {new}", text, flags=re.MULTILINE)
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file", "name a folder")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text, encoding="utf-8")
     return target

@@ -113,6 +113,9 @@ def options(kind: str, params: Mapping[str, Any], plugins: Sequence[str] = ()) -
     label = params.get("name") or function.__name__
     try:
         arguments = inspect.signature(function, eval_str=True).parameters.values()
+        bare = [p.name for p in arguments if p.kind is p.KEYWORD_ONLY and p.annotation is p.empty]
+        if bare:
+            raise TypeError(f"{bare[0]} has no type")
         fields = [
             (p.name, p.annotation, field(default=MISSING if p.default is p.empty else p.default))
             for p in arguments

@@ -23,6 +23,7 @@ from .data import load
 from .data.source import Source
 from .data.split import Dataset, split
 from .encoders import cache, settle
+from .encoders.encoder import Encoder
 from .errors import REFUSALS, RunFailed, UserError
 from .loop import cycles, initial_set
 from .maps import cached_map, run_map
@@ -85,6 +86,7 @@ class Prepared:
     dataset: Dataset
     batches: list[int]  # labels bought per acquisition
     start: torch.Tensor  # (i,) pool indices of the initial set
+    encoder: Encoder
     folder: Path
 
 
@@ -112,7 +114,12 @@ def prepare(run: Run) -> Prepared:
     batches = fit(schedule(run.budget, classes), size, len(dataset.pool), run.budget.clip)
     resolve_device(run.device)
     start = initial_set(run, dataset, size)
-    return Prepared(run, source, dataset, batches, start, Path(run.runs_dir) / run_path(run))
+    encoder = registry.build("encoder", run.encoder, run.plugins)(source)  # its weights are loaded when they are needed
+    runs_dir = Path(run.runs_dir)
+    there = next(path for path in (runs_dir, *runs_dir.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise UserError(f"runs_dir={runs_dir} cannot be made: {there} is a file", "runs_dir=FOLDER")
+    return Prepared(run, source, dataset, batches, start, encoder, runs_dir / run_path(run))
 
 
 def attempt(run: Run) -> float | None:
@@ -235,11 +242,9 @@ def encode(prepared: Prepared, reporter: Reporter) -> tuple[np.ndarray, str]:
     run, source = prepared.run, prepared.source
     if run.threads:
         torch.set_num_threads(run.threads)
-    encoder = registry.build("encoder", run.encoder, run.plugins)(source)
     device = str(resolve_device(run.device))
-    return cache.features(source, encoder, reporter.encoding, device=device, waiting=reporter.note), cache.key(
-        source, encoder
-    )
+    matrix = cache.features(source, prepared.encoder, reporter.encoding, device=device, waiting=reporter.note)
+    return matrix, cache.key(source, prepared.encoder)
 
 
 def material(prepared: Prepared, matrix: np.ndarray) -> Material:

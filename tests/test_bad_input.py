@@ -34,10 +34,10 @@ TEXTS = {
     "syntax.py": "def broken(:\n",
     "raises.py": "1 / 0\n",
     "imports.py": "import no_such_package_anywhere\n",
-    "untyped.py": "from alrun.registry import strategy\n\n@strategy\ndef odd(view, n, *, reach): ...\n",
-    "unknown.py": "from alrun.registry import strategy\n\n@strategy\ndef odd(view, n, *, reach: 'Nope'): ...\n",
+    "untyped.py": "from alrun.registry import strategy\n\n@strategy\ndef untyped(view, n, *, reach): ...\n",
+    "unknown.py": "from alrun.registry import strategy\n\n@strategy\ndef unknown(view, n, *, reach: 'Nope'): ...\n",
     "twice.py": "from alrun.registry import strategy\n\n@strategy\ndef badge(view, n): ...\n",
-    "strategy/odd.yaml": "# Mine\nname: odd\n",
+    "strategy/odd.yaml": "# Mine\nname: odd\nmethod: odd\n",
     "strategy/typo.yaml": "# Mine\nname: typo\nmethod: maxherding\nkernel: rbf\nsgima: 1.0\n",
     "strategy/short.yaml": "# Mine\nname: short\nmethod: maxherding\nkernel: rbf\n",
     "strategy/nameless.yaml": "# Mine\nkernel: rbf\n",
@@ -61,7 +61,9 @@ def made(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         binary = np.arange(60) % 3
-        np.savez(root / "mine" / "arrays.npz", x=np.random.default_rng(0).normal(size=(60, 4)), y=binary, short=binary[:9])
+        np.savez(
+            root / "mine" / "arrays.npz", x=np.random.default_rng(0).normal(size=(60, 4)), y=binary, short=binary[:9]
+        )
         np.savez(root / "mine" / "objects.npz", x=np.array([{}, []] * 30, object), y=binary)
         for seed in range(5):
             done("strategy=random", f"seed={seed}")
@@ -130,8 +132,8 @@ ROWS: list[tuple[str, Words, str]] = [
     ("unknown command", ["rnu"], "No such command 'rnu'"),
     ("unknown flag", ["run", "--nope"], "No such option"),
     ("flag without value", ["run", "--jobs"], "requires an argument"),
-    ("jobs of zero", ["run", "-m", "--jobs", "0"], "not in the range"),
-    ("jobs that is no number", ["run", "-m", "--jobs", "two"], "'two' is not a valid integer"),
+    ("jobs of zero", ["run", "-m", "--jobs", "0"], "Invalid value for '--jobs'"),
+    ("jobs that is no number", ["run", "-m", "--jobs", "two"], "Invalid value for '--jobs'"),
     ("jobs without a sweep", [*DIGITS, "--jobs", "2"], "--jobs 2 is for sweeps"),
     ("config dir missing", [*DIGITS, "--config-dir", "nowhere"], "'nowhere' does not exist"),
     ("config dir is a file", [*DIGITS, "--config-dir", "mine/table.csv"], "is a file"),
@@ -169,7 +171,7 @@ ROWS: list[tuple[str, Words, str]] = [
     ("brackets", [*DIGITS, "+a=[1,[/red]"], "cannot read '+a=[1,[/red]'"),
     ("several values", [*DIGITS, "seed=1,2"], "add -m to sweep over them"),
     ("several options", [*DIGITS, "strategy=badge,margin"], "add -m to sweep over them"),
-    ("empty sweep", ["run", "-m", *TINY, "seed=range(0)"], "range(0)"),
+    ("empty sweep", ["run", "-m", *TINY, "seed=range(0)"], "the sweep has no runs"),
     ("one wrong cell", ["run", "-m", *TINY, "strategy=random,nope"], "strategy has no option 'nope'"),
     ("launcher", ["run", "-m", *TINY, "seed=1,2", "hydra/launcher=slurm"], "hydra/launcher has no option 'slurm'"),
     ("interpolation", [*DIGITS, "seed=${nope}"], "nope"),
@@ -244,8 +246,16 @@ ROWS: list[tuple[str, Words, str]] = [
     ("plugin of another kind", [*DIGITS, "plugins=[mine/table.csv]"], "is not a Python file"),
     ("plugin takes a name", [*DIGITS, "plugins=[mine/twice.py]"], "two strategies are called 'badge'"),
     ("no such function", [*DIGITS, "--config-dir", "mine", "strategy=odd"], "no strategy function is called 'odd'"),
-    ("option without type", [*DIGITS, "--config-dir", "mine", "strategy=odd", "plugins=[mine/untyped.py]"], "reach"),
-    ("option of unknown type", [*DIGITS, "--config-dir", "mine", "strategy=odd", "plugins=[mine/unknown.py]"], "Nope"),
+    (
+        "option without type",
+        [*DIGITS, "--config-dir", "mine", "strategy=odd", "strategy.method=untyped", "plugins=[mine/untyped.py]"],
+        "reach has no type",
+    ),
+    (
+        "option of unknown type",
+        [*DIGITS, "--config-dir", "mine", "strategy=odd", "strategy.method=unknown", "plugins=[mine/unknown.py]"],
+        "Nope",
+    ),
     ("own typo", [*DIGITS, "--config-dir", "mine", "strategy=typo"], "did you mean sigma?"),
     ("own option missing", [*DIGITS, "--config-dir", "mine", "strategy=short"], "has no value for sigma"),
     ("own name missing", [*DIGITS, "--config-dir", "mine", "strategy=nameless"], "strategy has no name"),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -34,17 +35,24 @@ def digest(folder: Path) -> dict[str, str]:
     found = {}
     for path in sorted(wanted):
         if path.is_file():
-            with path.open("rb") as file:
-                whole = sha256()
-                while chunk := file.read(1 << 22):
-                    whole.update(chunk)
-            found[path.name] = whole.hexdigest()
+            about = path.stat()
+            found[path.name] = _sha256(path, about.st_size, about.st_mtime_ns)
     if not any(name.endswith(".safetensors") for name in found):
         raise UserError(
             f"{str(folder)!r} has no weights in the safetensors format",
             "other formats can run code when they are read: convert the model, or choose another",
         )
     return found
+
+
+@lru_cache(maxsize=64)
+def _sha256(path: Path, size: int, mtime: int) -> str:
+    """Of a file's content; once per process, for the cells of a sweep ask again and again."""
+    whole = sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 22):
+            whole.update(chunk)
+    return whole.hexdigest()
 
 
 def load(folder: Path, reader: str, precision: Precision, device: str, **more: Any) -> tuple[Any, Any]:
