@@ -1,0 +1,70 @@
+"""The memory that a strategy announces is about the memory that it takes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+N, D, C, LABELLED, BATCH = 50_000, 128, 10, 100, 100
+MB = 2**20
+MEASURE = """
+import sys
+sys.path[:0] = {paths!r}
+import numpy as np, torch
+from arrays import ArraySignals, view
+from omegaconf import OmegaConf
+from alrun import registry
+rng = np.random.default_rng(0)
+centers = rng.standard_normal(({C}, {D}))
+y = rng.integers(0, {C}, {LABELLED} + {N})
+x = (centers[y] + rng.standard_normal(({LABELLED} + {N}, {D}))).astype(np.float32)
+x /= np.linalg.norm(x, axis=1, keepdims=True)
+logits = (x @ (5 * centers / np.linalg.norm(centers, axis=1, keepdims=True)).T).astype(np.float32)
+probs = torch.from_numpy(logits).softmax(1).numpy()
+def kilobytes(key):
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(key))
+def ask(rows):
+    signals = ArraySignals(features=x[:rows], embeddings=x[:rows], logits=logits[:rows], probs=probs[:rows])
+    seen = view(signals, rows, np.arange({LABELLED}), y[:{LABELLED}], {C})
+    params = OmegaConf.to_container(OmegaConf.load({config!r}))
+    if "calibration" in params:
+        params["calibration"] = "none"
+    choose = registry.build("strategy", params)
+    choose(seen, {BATCH})
+ask(400)  # what is loaded once does not count
+open("/proc/self/clear_refs", "w").write("5")
+before = kilobytes("VmRSS")
+ask({LABELLED} + {N})
+print((kilobytes("VmHWM") - before) * 1024)
+"""
+# peak above the input that each may take at most, in MB
+BOUNDS = {
+    "random": 20,
+    "entropy": 40,
+    "margin": 40,
+    "least_confidence": 40,
+    "badge": 60,
+    "maxherding": 230,
+    "uherding": 230,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BOUNDS)
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="reads the peak from /proc")
+def test_the_estimate_holds(name: str) -> None:
+    from alrun import registry
+    from alrun.types import Size
+
+    root = Path(__file__).parents[2]
+    config = str(root / "configs" / "strategy" / f"{name}.yaml")
+    values = {"N": N, "D": D, "C": C, "LABELLED": LABELLED, "BATCH": BATCH, "config": config}
+    script = MEASURE.format(paths=[str(root), str(root / "tests")], **values)
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    peak = int(result.stdout)
+    estimate = registry.find("strategy", {"name": name}).memory(Size(N, LABELLED, BATCH, C, D, D))
+    print(f"{name}: {peak / MB:.0f} MB, announced {estimate / MB:.0f} MB")
+    assert peak <= BOUNDS[name] * MB
+    assert peak <= 1.2 * estimate + 8 * MB
+    assert estimate <= 2 * peak + 24 * MB
