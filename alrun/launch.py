@@ -44,7 +44,7 @@ def session(overrides: Sequence[str] = ()) -> Iterator:
             OmegaConfBaseException,
             YAMLError,
             ValueError,
-        ) as error:  # ValueError: Hydra on `group=3`
+        ) as error:  # the last: group=3
             raise explain(error, _known(overrides)) from error
 
 
