@@ -37,12 +37,13 @@ def squared_distances(q: Tensor, h: Tensor, r: Tensor, g: Tensor) -> Tensor:
     return squared
 
 
-def squared_to_nearest(residual: Tensor, embeddings: Tensor, picks: Tensor, *, block: int) -> Tensor:
+def squared_to_nearest(residual: Tensor, embeddings: Tensor, picks: list[int], *, block: int) -> Tensor:
     """(n,) squared distance of every gradient to the nearest picked one, float64."""
     r, g = residual[picks].double(), embeddings[picks].double()  # (m, C), (m, D)
     parts = zip(residual.split(block), embeddings.split(block), strict=True)
     squared = torch.cat([squared_distances(q.double(), h.double(), r, g).amin(1) for q, h in parts])
-    return squared.index_fill_(0, picks, 0)
+    squared[picks] = 0
+    return squared
 
 
 class Spread:
@@ -124,7 +125,7 @@ def spread(
             exact = False
             state.lower(state.picks[-taken:])
         elif not exact:  # the bound is mostly rounding error
-            state.bound = squared_to_nearest(residual, embeddings, torch.tensor(state.picks), block=block)
+            state.bound = squared_to_nearest(residual, embeddings, state.picks, block=block)
             exact = True
         elif float(state.bound.sum()) == 0:
             free = np.setdiff1d(np.arange(len(residual)), state.picks)

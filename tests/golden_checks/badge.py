@@ -55,7 +55,7 @@ def badge(golden: Golden) -> None:
     if "given_picks" in golden:
         picks = golden["given_picks"]
         for t in range(len(picks)):
-            nearest = squared_to_nearest(residual, embeddings, torch.from_numpy(picks[: t + 1]), block=16)
+            nearest = squared_to_nearest(residual, embeddings, picks[: t + 1].tolist(), block=16)
             if "min_sq_dist" in golden:
                 np.testing.assert_allclose(nearest, golden["min_sq_dist"][t], rtol=1e-9, atol=1e-7)
                 golden.compared.add("min_sq_dist")

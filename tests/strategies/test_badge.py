@@ -26,7 +26,7 @@ def test_distances_are_those_of_the_gradients(seed, n, twins, block):
         probs[n // 2], embeddings[n // 2] = probs[0], embeddings[0]
     residual = residuals(probs)
     full = (residual[:, :, None] * embeddings[:, None]).flatten(1)
-    picks = torch.tensor([0, n - 1])
+    picks = [0, n - 1]
     direct = (full[:, None] - full[picks]).square().sum(2).amin(1)
     ours = squared_to_nearest(residual, embeddings, picks, block=block)
     np.testing.assert_allclose(ours, direct, rtol=1e-9, atol=1e-12)
@@ -64,9 +64,7 @@ def test_the_law_does_not_depend_on_proposals_or_blocks(proposals, block):
         picks, _ = spread(residual, embeddings, 6, rng, proposals=proposals, block=block)
         counts[0, picks] += 1
     first = int(picks[0])
-    table = torch.stack(
-        [squared_to_nearest(residual, embeddings, torch.tensor([j]), block=99) for j in range(25)]
-    ).numpy()
+    table = torch.stack([squared_to_nearest(residual, embeddings, [j], block=99) for j in range(25)]).numpy()
     for _ in range(SEEDS):
         nearest, plain = table[first], [first]
         while len(plain) < 6:
