@@ -25,7 +25,12 @@ from ..errors import REFUSALS, RunFailed, UserError
 from .encoder import Encoder, Work
 
 SYNC_S = 2.0  # work that a kill may cost
-LOCKLESS = dict.fromkeys((errno.ENOLCK, errno.EOPNOTSUPP), "the file system cannot lock files")
+MORE_REFUSALS = {
+    errno.ENOLCK: "the file system cannot lock files",
+    errno.EOPNOTSUPP: "the file system cannot lock files",
+    errno.ENOTDIR: "a file is in the place of a folder",
+    errno.EEXIST: "a file is in the place of a folder",
+}
 Report = Callable[[int, int], None]  # (items done, items in all)
 
 
@@ -212,7 +217,7 @@ def _translated(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        refused = REFUSALS.get(error.errno or 0) or LOCKLESS.get(error.errno or 0)
+        refused = REFUSALS.get(error.errno or 0) or MORE_REFUSALS.get(error.errno or 0)
         if refused is None:
             raise
         raise RunFailed(
