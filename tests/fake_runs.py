@@ -30,7 +30,7 @@ def fake_run(
     skew: float = 0.0,
 ) -> Path:
     """Write one folder and return it. `shown` items are on the map, `gain` is how fast the curve rises."""
-    rng = np.random.default_rng([seed, sum(map(ord, strategy)), pool])
+    rng = np.random.default_rng([seed, *f"{strategy}{options}{dataset_options}".encode()])
     folder = root / dataset / "none-linear" / f"{strategy}-{budget}" / f"s{seed}-{rng.integers(2**32):08x}"
     (folder / "predictions").mkdir(parents=True)
     names = names or [f"class {c}" for c in range(n_classes)]

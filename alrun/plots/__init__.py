@@ -12,7 +12,7 @@ from .classes import draw_classes
 from .curve import draw_curve
 from .files import RunFiles
 from .lines import Line, group
-from .style import BASELINE, demand_formats
+from .style import BASELINE, LINES, demand_formats
 from .tsne import draw_tsne
 
 __all__ = ["draw_below", "draw_comparison", "draw_run"]
@@ -97,10 +97,12 @@ def _all(works: Sequence[Callable[[], list[Path]]]) -> list[Path]:
 
 
 def _ranks(lines: Sequence[Line]) -> dict[str, int]:
-    """A colour rank for each label; the baseline, random, is black."""
-    others = sorted({line.label for line in lines} - {"random"})
-    free = [rank for rank in range(len(others) + 1) if rank != BASELINE]
-    return {"random": BASELINE} | dict(zip(others, free, strict=False))
+    """A rank of colour, marker and dash for each label; the baseline, random, is black."""
+    black = sorted({line.label for line in lines if line.baseline})
+    others = sorted({line.label for line in lines} - set(black))
+    free = [rank for rank in range(2 * len(others) + 1) if rank % len(LINES) != BASELINE]
+    ranks = {label: BASELINE + len(LINES) * k for k, label in enumerate(black)}
+    return ranks | dict(zip(others, free, strict=False))
 
 
 def _file_names(settings: Sequence[tuple[str, ...]]) -> list[str]:

@@ -82,10 +82,12 @@ def _counts(axes: Axes, labels: pd.Series) -> None:
         numbers(axes, x=True)
         return
     axes.set_xscale("symlog", linthresh=positive[0], linscale=0.5)
+    axes.set_xlim(-0.15 * positive[0] if labels.min() == 0 else 0.85 * positive[0], 1.15 * positive[-1])
     decades = [m * 10**k for k in range(9) for m in (1, 2, 5)]
-    ticks = [0, *(tick for tick in decades if positive[0] <= tick <= positive[-1])]
-    if len(ticks) > 8:
-        ticks = [tick for tick in ticks if str(tick)[0] in "01"]
+    ticks = [tick for tick in decades if 1.5 * positive[0] < tick <= positive[-1]]
+    if len(ticks) > 6:
+        ticks = [tick for tick in ticks if str(tick)[0] == "1"]
+    ticks = [0, positive[0], *ticks]
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))

@@ -20,6 +20,11 @@ class Line(NamedTuple):
     unfinished: list[RunFiles]  # fewer cycles than the longest of them: a mean over them would jump
 
     @property
+    def baseline(self) -> bool:
+        """Whether others are compared with it."""
+        return self.runs[0].config["strategy"]["name"] == "random"
+
+    @property
     def legend(self) -> str:
         """Name and number of seeds."""
         return f"{self.label} ({len(self.runs)} seed{'s' * (len(self.runs) != 1)})"
@@ -47,7 +52,7 @@ def group(runs: Sequence[RunFiles]) -> list[Line]:
         longest = max(len(run.metrics) for run in same)
         whole = [run for run in same if len(run.metrics) == longest]
         lines.append(Line(label, whole, [run for run in same if len(run.metrics) < longest]))
-    return sorted(lines, key=lambda line: (line.runs[0].config["strategy"]["name"] != "random", line.label))
+    return sorted(lines, key=lambda line: (not line.baseline, line.label))
 
 
 def mean_band(runs: Sequence[RunFiles], metric: str) -> pd.DataFrame:
@@ -80,6 +85,9 @@ def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping) and value:
         for key, inner in value.items():
             yield from _flat(inner, f"{prefix}.{key}" if prefix else str(key))
+    elif isinstance(value, list) and value:
+        for position, inner in enumerate(value):
+            yield from _flat(inner, f"{prefix}.{position}")
     else:
         yield prefix, value
 

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from ..errors import UserError
 
 FORMATS = ("png", "svg", "pdf")
-# Okabe and Ito (2008), told apart by colour-blind readers; yellow last because it is faint on white.
+# Okabe and Ito (2008), told apart by colour-blind readers.
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK, YELLOW = (
     "#0072B2",
     "#D55E00",
@@ -28,8 +28,9 @@ BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK, YELLOW = (
     "#000000",
     "#F0E442",
 )
-PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK, YELLOW)
-BASELINE = PALETTE.index(BLACK)  # the rank of what others are compared with
+LINES = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)  # yellow is too faint on white for a line
+BASELINE = LINES.index(BLACK)  # the rank of what others are compared with
+AREAS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, YELLOW)  # dots of classes: black is for their rims
 MARKERS = "osD^vPX*<>hp"
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.5, 1.5, 1.5)))
 POOL, BEFORE, NOW = "#CFCFCF", "#3A3A3A", VERMILLION
@@ -79,10 +80,10 @@ def head(figure: Figure, *lines: str) -> None:
 
 
 def look(rank: int) -> dict[str, Any]:
-    """Colour, marker and dash of the line of this rank: 96 of them differ."""
-    size = len(PALETTE)
+    """Colour, marker and dash of the line of this rank. The first 77 differ."""
+    size = len(LINES)
     return {
-        "color": PALETTE[rank % size],
+        "color": LINES[rank % size],
         "marker": MARKERS[rank % len(MARKERS)],
         "linestyle": DASHES[rank // size % len(DASHES)],
     }

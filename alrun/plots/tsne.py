@@ -8,10 +8,11 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgba_array
 from matplotlib.lines import Line2D
 
 from .files import RunFiles, spread
-from .style import BEFORE, NOW, PALETTE, POOL, head, new_figure, save, shorten, styled
+from .style import AREAS, BEFORE, NOW, POOL, head, new_figure, save, shorten, styled
 
 PANELS = 6
 NAMED = 12  # classes with a colour or marker of their own
@@ -57,7 +58,7 @@ def _panels(
     acquiring = run.metrics.index[run.metrics["n_acquired"] > 0].tolist()
     cycles = spread(acquiring, PANELS) or [0]
     rows, columns = GRID[len(cycles)]
-    figure = new_figure(max(4.2, 3.1 * columns), 3.2 * rows + 1.0)
+    figure = new_figure(max(5.2, 3.1 * columns), 3.2 * rows + 1.0)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, cycle in zip(panels, cycles, strict=False):
         paint(axes, items, cycle)
@@ -78,7 +79,8 @@ def _coverage(run: RunFiles, items: pd.DataFrame) -> str:
     """Which part of the pool is shown, and which of its places are not t-SNE's own."""
     pool, bought = len(run.items["pool"]), items["bought"] != NEVER
     wanted = len(run.selections) + len(run.items["initial"])
-    said = f"t-SNE of the features (no unit) · {len(items):,} of {pool:,} pool items"
+    shown = f"{len(items):,} of {pool:,}" if len(items) < pool else f"all {pool:,}"
+    said = f"t-SNE of the features (no unit) · {shown} pool items"
     if placed := int(items["placed"].sum()):
         said += f"; {placed:,} placed by neighbours"
     if absent := wanted - int(bought.sum()):
@@ -115,27 +117,30 @@ def _state_legend() -> list[Line2D]:
 def _class_looks(size: int) -> list[tuple[str, str]]:
     """A colour and a marker for each class; beyond twelve classes the colour is a place on a scale."""
     if size <= NAMED:
-        return [(PALETTE[c % len(PALETTE)], "o" if c < len(PALETTE) else "^") for c in range(size)]
+        return [(AREAS[c % len(AREAS)], "o" if c < len(AREAS) else "^") for c in range(size)]
     scale = matplotlib.colormaps["turbo"]
-    return [(matplotlib.colors.to_hex(scale(c / (size - 1))), "o") for c in range(size)]
+    return [(to_hex(scale(c / (size - 1))), "o") for c in range(size)]
 
 
 def _by_class(run: RunFiles) -> Callable[[Axes, pd.DataFrame, int], None]:
-    colours, markers = (np.array(column) for column in zip(*_class_looks(len(run.classes)), strict=True))  # (C,)
+    names, markers = (np.array(column) for column in zip(*_class_looks(len(run.classes)), strict=True))  # (C,)
+    full = to_rgba_array(names)[:, :3]  # (C, 3)
+    pale = 0.4 * full + 0.6  # not transparent: a dense cluster of transparent dots is as strong as a bought one
 
     def paint(axes: Axes, items: pd.DataFrame, cycle: int) -> None:
         before = items["bought"].between(INITIAL, cycle - 1)
         now = items["bought"] == cycle
-        for part, largest, alpha, edge, rim in (
-            (items[~before & ~now], 5.0, 0.35, 0.0, "none"),
-            (items[before], 16.0, 1.0, 0.6, "#555555"),
-            (items[now], 36.0, 1.0, 1.1, "black"),
+        for part, largest, colours, edge, rim in (
+            (items[~before & ~now], 5.0, pale, 0.0, "none"),
+            (items[before], 16.0, full, 0.6, "#555555"),
+            (items[now], 36.0, full, 1.1, "black"),
         ):
             size = _size(len(part), largest)
+            edge *= np.sqrt(size / largest)  # a rim must leave something of its dot
             for marker in np.unique(markers):
                 these = part[markers[part["class"]] == marker]
                 axes.scatter(
-                    *(these["x"], these["y"]), s=size, c=colours[these["class"]], marker=marker, alpha=alpha,
+                    *(these["x"], these["y"]), s=size, c=colours[these["class"]], marker=marker,
                     linewidths=edge, edgecolors=rim, rasterized=True,
                 )  # fmt: skip
 
