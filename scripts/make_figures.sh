@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Remakes the figures of the README from the commands it shows.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+runs=${1:-outputs/readme}
+alrun run -m strategy=random,margin,badge,uherding 'seed=range(5)' runs_dir="$runs"
+alrun plot "$runs"/bbc_news/minilm-linear/uherding-low/s0-* --format png
+cp "$runs"/comparison/*.png docs/figures/bbc_news.png
+cp "$runs"/bbc_news/minilm-linear/uherding-low/s0-*/plots/tsne.png docs/figures/tsne_uherding.png
