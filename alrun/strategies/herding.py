@@ -44,11 +44,14 @@ def start(view: View, weights: Tensor, kernel: Kernel, sigma: float) -> Greedy:
 
 
 def take(greedy: Greedy, items: Tensor, n: int, view: View, notes: dict[str, float]) -> Selection:
-    """n picks among `items`; scores are gains of coverage, averaged over the pool."""
+    """n picks among `items`; scores are gains of coverage, averaged over the pool, in steps of 1e-9.
+
+    What is finer is rounding, and depends on what the memo held: a resumed run must write the same bytes.
+    """
     picks, gains = zip(*(greedy.pick() for _ in range(n)), strict=True)
     size = len(view.unlabelled) + len(view.labelled)
     scores = torch.tensor(gains, dtype=torch.float64, device=items.device) / size
-    return Selection(items[list(picks)], scores, notes)
+    return Selection(items[list(picks)], scores.round(decimals=9), notes)
 
 
 @strategy(memory=memory)
