@@ -1,0 +1,41 @@
+"""Weighted k-means: spread the batch over the most uncertain part of the pool."""
+
+import torch
+
+from ..errors import UserError
+from ..numerics.kmeans import lloyd, nearest_members, seeds
+from ..numerics.ranking import highest
+from ..numerics.uncertainty import margin
+from ..registry import strategy
+from ..types import Selection, Size, View
+
+BLOCK = 4096  # candidates measured at a time
+BETA = 10  # what the estimate of memory assumes
+
+
+def memory(size: Size) -> int:
+    """Probabilities with a copy, the candidates in float64 three times over, and a block."""
+    candidates = min(size.pool, BETA * size.batch)
+    return size.pool * (8 * size.classes + 48) + 24 * candidates * size.features + 16 * BLOCK * size.batch
+
+
+@strategy(memory=memory)
+def weighted_kmeans(view: View, n: int, *, beta: int) -> Selection:
+    """n clusters of the beta n least certain items, weighted by 1 - (p1 - p2); the item nearest each centre (Zhdanov
+    2019). No code was released: first centres are drawn as k-means++ would, by weight times squared distance, and
+    features are taken as they come. An empty cluster gives the most uncertain item not yet chosen. Scores are weights.
+    """
+    if beta < 1:
+        raise UserError(f"strategy.beta={beta} leaves fewer candidates than the batch", "strategy.beta=1 or more")
+    doubt = margin(view.signals.probs(view.unlabelled))  # (u,)
+    candidates = highest(doubt, min(beta * n, len(doubt)))  # (m,) most uncertain first
+    weights = doubt[candidates].double().clamp_(min=0)
+    points = view.signals.features(view.unlabelled[candidates])  # (m, F)
+    first = seeds(points, weights, n, view.rng)
+    picks = first  # none, if nothing is uncertain
+    if len(first):
+        picks = nearest_members(lloyd(points, weights, points[first], block=BLOCK))
+    spare = torch.ones(len(candidates), dtype=torch.bool, device=picks.device)
+    spare[picks] = False
+    picks = torch.cat([picks, spare.nonzero().flatten()[: n - len(picks)]]).sort().values
+    return Selection(view.unlabelled[candidates[picks]], weights[picks])
