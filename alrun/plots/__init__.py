@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 from ..errors import UserError
@@ -11,8 +12,8 @@ from .calibration import draw_calibration
 from .classes import draw_classes
 from .curve import draw_curve
 from .files import RunFiles
-from .lines import Line, group
-from .style import BASELINE, LINES, demand_formats
+from .lines import BASELINE, Line, group
+from .style import BLACK_RANK, LINES, demand_formats
 from .tsne import draw_tsne
 
 __all__ = ["draw_below", "draw_comparison", "draw_run"]
@@ -74,10 +75,10 @@ def draw_comparison(folders: Sequence[Path], out: Path, formats: Sequence[str]) 
     for run in runs:
         settings.setdefault(run.setting, []).append(run)
     grouped = {setting: group(settings[setting]) for setting in sorted(settings)}
-    ranks = _ranks([line for lines in grouped.values() for line in lines])
+    parts = zip(grouped.items(), _ranks(list(grouped.values())), _file_names(list(grouped)), strict=True)
     _make(out)
     written: list[Path] = []
-    for (setting, lines), name in zip(grouped.items(), _file_names(list(grouped)), strict=True):
+    for (setting, lines), ranks, name in parts:
         written += draw_curve(lines, ranks, " · ".join(setting), out, name, formats)
     return written
 
@@ -96,13 +97,23 @@ def _all(works: Sequence[Callable[[], list[Path]]]) -> list[Path]:
     return written
 
 
-def _ranks(lines: Sequence[Line]) -> dict[str, int]:
-    """A rank of colour, marker and dash for each label; the baseline, random, is black."""
-    black = sorted({line.label for line in lines if line.baseline})
-    others = sorted({line.label for line in lines} - set(black))
-    free = [rank for rank in range(2 * len(others) + 1) if rank % len(LINES) != BASELINE]
-    ranks = {label: BASELINE + len(LINES) * k for k, label in enumerate(black)}
-    return ranks | dict(zip(others, free, strict=False))
+def _ranks(figures: Sequence[Sequence[Line]]) -> list[dict[str, int]]:
+    """For each figure the rank of colour, marker and dash of each label.
+
+    A strategy keeps its colour from figure to figure; lines of the same name share it and differ in marker and dash.
+    """
+    names = sorted({line.strategy for lines in figures for line in lines} - {BASELINE})
+    free = (rank for rank in count() if rank % len(LINES) != BLACK_RANK)
+    first = {BASELINE: BLACK_RANK} | {name: next(free) for name in names}
+    ranks = []
+    for lines in figures:
+        mine: dict[str, int] = {}
+        for line in lines:
+            later = (rank for rank in count(first[line.strategy], len(LINES)))
+            taken = {*mine.values(), *(rank for name, rank in first.items() if name != line.strategy)}
+            mine[line.label] = next(rank for rank in later if rank not in taken)
+        ranks.append(mine)
+    return ranks
 
 
 def _file_names(settings: Sequence[tuple[str, ...]]) -> list[str]:

@@ -22,7 +22,7 @@ def draw_curve(
     lines: Sequence[Line], ranks: Mapping[str, int], title: str, folder: Path, name: str, formats: Sequence[str]
 ) -> list[Path]:
     """A panel for each metric, one line each with its 95 % t band. `ranks` fixes a line's colour by its label."""
-    texts = {line.label: "\n".join(textwrap.wrap(shorten(line.legend, 96), 30)) for line in lines}
+    texts = {line.label: "\n".join(textwrap.wrap(line.legend, 30)) for line in lines}
     rows = sum(text.count("\n") + 1 for text in texts.values())
     figure = new_figure(9.4, max(3.5, 1.2 + 0.19 * rows))
     panels = figure.subplots(1, len(PANELS))

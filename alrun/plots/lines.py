@@ -10,6 +10,9 @@ import pandas as pd
 
 from ..errors import UserError
 from .files import PARTS, RunFiles
+from .style import shorten
+
+BASELINE = "random"  # what every other strategy has to beat
 
 
 class Line(NamedTuple):
@@ -20,14 +23,14 @@ class Line(NamedTuple):
     unfinished: list[RunFiles]  # fewer cycles than the longest of them: a mean over them would jump
 
     @property
-    def baseline(self) -> bool:
-        """Whether others are compared with it."""
-        return self.runs[0].config["strategy"]["name"] == "random"
+    def strategy(self) -> str:
+        """The strategy's name."""
+        return str(self.runs[0].config["strategy"]["name"])
 
     @property
     def legend(self) -> str:
-        """Name and number of seeds."""
-        return f"{self.label} ({len(self.runs)} seed{'s' * (len(self.runs) != 1)})"
+        """Label and number of seeds, which stay on one line."""
+        return f"{shorten(self.label, 84)} ({len(self.runs)}\N{NO-BREAK SPACE}seed{'s' * (len(self.runs) != 1)})"
 
 
 def group(runs: Sequence[RunFiles]) -> list[Line]:
@@ -52,7 +55,7 @@ def group(runs: Sequence[RunFiles]) -> list[Line]:
         longest = max(len(run.metrics) for run in same)
         whole = [run for run in same if len(run.metrics) == longest]
         lines.append(Line(label, whole, [run for run in same if len(run.metrics) < longest]))
-    return sorted(lines, key=lambda line: (not line.baseline, line.label))
+    return sorted(lines, key=lambda line: (line.strategy != BASELINE, line.label))
 
 
 def mean_band(runs: Sequence[RunFiles], metric: str) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 import io
 import os
 import textwrap
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import get_font_names
 
 from ..errors import UserError
 
@@ -29,10 +31,12 @@ BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK, YELLOW = (
     "#F0E442",
 )
 LINES = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)  # yellow is too faint on white for a line
-BASELINE = LINES.index(BLACK)  # the rank of what others are compared with
+BLACK_RANK = LINES.index(BLACK)  # the rank of what others are compared with
 AREAS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, YELLOW)  # dots of classes: black is for their rims
 MARKERS = "osD^vPX*<>hp"
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.5, 1.5, 1.5)))
+# Where installed, for class names in scripts that matplotlib's own font lacks.
+WIDE_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Micro Hei", "Arial Unicode MS", "Microsoft YaHei")
 POOL, BEFORE, NOW = "#CFCFCF", "#3A3A3A", VERMILLION
 STYLE: Any = {
     "font.size": 9.0,
@@ -59,9 +63,12 @@ STYLE: Any = {
 @contextmanager
 def styled() -> Iterator[None]:
     """The house style, for as long as a figure is made and saved."""
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        matplotlib.rcdefaults()  # not what the user's matplotlibrc says: the same run gives the same figure
         matplotlib.rcParams.update(STYLE)
+        matplotlib.rcParams["font.family"] = ["DejaVu Sans", *(font for font in WIDE_FONTS if font in get_font_names())]
+        # A letter that no font has becomes a box; its class stands in the CSV.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield
 
 
