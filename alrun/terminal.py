@@ -16,6 +16,7 @@ from rich.text import Text
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
+PIPE = 160  # columns of a table that no terminal limits
 BARS = "▁▂▃▄▅▆▇█"
 COLOURS = {"done": "green", "reused": "green", "running": "cyan", "waiting": "dim", "killed": "yellow", "failed": "red"}
 
@@ -30,9 +31,9 @@ def mistake(message: str, hints: Sequence[str]) -> None:
 
 def failure(message: str, log: Path | None = None) -> None:
     """A run that could not go on."""
-    errors.print(Text("failed ", style="red").append(message, style="default"))
+    errors.print(Text("failed ", style="red").append(message, style="default"), soft_wrap=True)
     if log is not None:
-        errors.print(Text(f"  log: {log}", style="dim"))
+        errors.print(Text(f"  log: {log}", style="dim"), soft_wrap=True)
 
 
 def say(text: str, style: str = "") -> None:
@@ -203,8 +204,8 @@ class SweepTable:
         """The table as it is now."""
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
         for name, side in (("run", "left"), ("cycle", "right"), ("", "left"), ("labels", "right"), ("acc", "right")):
-            table.add_column(name, justify=side, no_wrap=True)  # type: ignore[arg-type]
-        table.add_column("status")
+            table.add_column(name, justify=side, no_wrap=name != "run", overflow="fold")  # type: ignore[arg-type]
+        table.add_column("status", min_width=8, overflow="fold")
         rows = self.rows()
         counts = {status: sum(1 for row in rows if row[3] == status) for status in COLOURS}
         for cell, done, last, status, error in rows[:60]:
@@ -238,7 +239,7 @@ class SweepTable:
 
     def finish(self) -> None:
         """The table as it ended."""
-        console.print(self.render())
+        console.print(self.render(), width=None if console.is_terminal else PIPE)
 
 
 @contextmanager

@@ -201,7 +201,7 @@ def test_a_signal_ends_a_command(signum: signal.Signals, here: Path) -> None:
             assert process.poll() is None
             time.sleep(0.02)
         process.send_signal(signum)
-        _, complaint = process.communicate(timeout=60)
+        _, complaint = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "interrupted: committed cycles are kept" in complaint
     assert "Traceback" not in complaint
@@ -209,7 +209,7 @@ def test_a_signal_ends_a_command(signum: signal.Signals, here: Path) -> None:
     assert len(RunDir(folder).metrics()) == 2
     (here / "awake").touch()
     with start("run", *asked) as process:
-        said, complaint = process.communicate(timeout=60)
+        said, complaint = process.communicate(timeout=300)
     assert process.returncode == 0, complaint
     assert "continuing after 2 committed cycles" in said
     assert len(RunDir(folder).metrics()) == 5

@@ -85,16 +85,16 @@ def test_the_same_command_twice(here: Path) -> None:
     while not (here / "began").exists():
         assert first.poll() is None, first.communicate()
     second = start("run", *asked)
-    said, complaint = second.communicate(timeout=60)
+    said, complaint = second.communicate(timeout=300)
     assert second.returncode == 1
     assert "another process is at work in" in complaint
     assert "Traceback" not in complaint
     third = start("run", "-m", *asked, "seed=0")
-    _, complaint = third.communicate(timeout=60)
+    _, complaint = third.communicate(timeout=300)
     assert third.returncode == 1
     assert "another process is at work in it" in complaint
     (here / "go").touch()
-    _, complaint = first.communicate(timeout=60)
+    _, complaint = first.communicate(timeout=300)
     assert first.returncode == 0, complaint
     (folder,) = (path.parent for path in Path("outputs").rglob("run.json"))
     home = RunDir(folder)
@@ -102,7 +102,7 @@ def test_the_same_command_twice(here: Path) -> None:
     assert [len(batch.rows) for batch in home.selections()] == [10] * 4
     assert home.repair() == 5
     with start("run", *asked) as fourth:
-        said, _ = fourth.communicate(timeout=60)
+        said, _ = fourth.communicate(timeout=300)
     assert fourth.returncode == 0
     assert "already done" in said
 
@@ -115,10 +115,7 @@ def test_ten_runs_over_one_cold_cache(here: Path, monkeypatch: pytest.MonkeyPatc
     tests = Path(__file__).parent
     ran = subprocess.run(
         [sys.executable, "together.py"],
-        env={
-            **__import__("os").environ,
-            "PYTHONPATH": f"{Path(__file__).parent}:{sys.path[0]}:{Path(__file__).parents[1]}",
-        },
+        env={**os.environ, "PYTHONPATH": f"{tests}:{tests.parent}"},
         capture_output=True,
         text=True,
         check=False,
