@@ -39,11 +39,16 @@ def _add(kind: str, function: Callable) -> Callable:
     return function
 
 
-def strategy(function: Callable | None = None, *, memory: Callable | None = None) -> Callable:
-    """Register an acquisition strategy; `memory(Size) -> bytes` is its peak above the features it is given."""
+def strategy(
+    function: Callable | None = None, *, memory: Callable | None = None, parts: Callable | None = None
+) -> Callable:
+    """Register an acquisition strategy; `memory(Size) -> bytes` is its peak above the features it is given.
+
+    One that calls others says which: `parts(options)` gives the parameters of each, checked where its own are.
+    """
     if function is None:
-        return partial(strategy, memory=memory)
-    function.memory = memory  # type: ignore[attr-defined]
+        return partial(strategy, memory=memory, parts=parts)
+    function.memory, function.parts = memory, parts  # type: ignore[attr-defined]
     return _add("strategy", function)
 
 
@@ -141,7 +146,24 @@ def options(kind: str, params: Mapping[str, Any], plugins: Sequence[str] = ()) -
     if missing:
         raise UserError(f"{kind} {label!r} has no value for {', '.join(missing)}", f"give one: {kind}.{missing[0]}=...")
     assert isinstance(checked, dict)
-    return {str(key): value for key, value in checked.items()}
+    complete = {str(key): value for key, value in checked.items()}
+    for part in _parts(function, complete):
+        options(kind, part, plugins)
+    return complete
+
+
+def _parts(function: Callable, complete: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    parts = getattr(function, "parts", None)
+    return parts(complete) if parts else ()
+
+
+def memory(params: Mapping[str, Any], size: Any, plugins: Sequence[str] = ()) -> int | None:
+    """Bytes that a strategy says it takes, with the largest of the strategies it calls; None where one does not say."""
+    function = find("strategy", params, plugins)
+    own = getattr(function, "memory", None)
+    parts = _parts(function, options("strategy", params, plugins))
+    needs = [memory(part, size, plugins) for part in parts]
+    return None if own is None or None in needs else own(size) + max((need or 0 for need in needs), default=0)
 
 
 def build(kind: str, params: Mapping[str, Any], plugins: Sequence[str] = ()) -> Callable:

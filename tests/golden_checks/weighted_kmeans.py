@@ -79,7 +79,7 @@ def _is_at_rest(golden: Golden, points: torch.Tensor, weights: torch.Tensor, fou
 
 def _agrees(golden: Golden, found: Clusters, weights: torch.Tensor, candidates: torch.Tensor | None) -> None:
     picks = nearest_members(found)
-    twin = golden["canonical_id"] if "canonical_id" in golden else None
+    twin = golden.get("canonical_id")
     expected = {
         "centers": found.centres,
         "assignment": found.members,
