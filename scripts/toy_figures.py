@@ -1,8 +1,10 @@
 """What each family of strategies picks on two-dimensional toy data: docs/figures/toy_<family>.png.
 
-Three data sets (moons, blobs with an outlier, an imbalanced mixture). Features are random Fourier features of a Gaussian
+    python scripts/toy_figures.py [FAMILY ...]
+
+Three data sets (moons, blobs with outliers, an imbalanced mixture). Features are random Fourier features of a Gaussian
 kernel (Rahimi and Recht, 2007), so that points near each other in the plane have similar directions, as with a good
-encoder. Every strategy buys 4 labels in each of 4 cycles, from zero, with the linear model.
+encoder. Every strategy buys 4 labels in each of 4 cycles, from zero, with the linear model, at seed 0.
 """
 
 import sys
@@ -13,7 +15,9 @@ import matplotlib
 matplotlib.use("Agg")
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from sklearn.datasets import make_blobs, make_moons
 
 from alrun import registry
@@ -25,12 +29,14 @@ from alrun.models.material import Material
 
 FAMILIES = {
     "uncertainty": ("random", "entropy", "margin", "least_confidence", "dropquery"),
-    "gradients": ("random", "badge", "less", "less_matching_pursuit", "alfamix"),
+    "gradients": ("random", "badge", "less", "less_matching_pursuit", "arena", "alfamix"),
     "coverage": ("random", "coreset", "maxherding", "kmedoids", "probcover", "uherding"),
-    "clusters": ("random", "typiclust", "activeft", "weighted_kmeans", "tcm", "select_al"),
+    "clusters": ("random", "typiclust", "activeft", "weighted_kmeans"),
+    "schedules": ("random", "tcm", "switch", "select_al"),
 }
-COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#D55E00")  # one a cycle (Okabe and Ito, 2008)
-TEST, WIDTH, LENGTH = 100, 512, 0.35
+COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#CC3311")  # one a cycle (after Okabe and Ito, 2008)
+MARKERS, GREYS = "o^s", ("#d4d4d4", "#bdbdbd", "#a3a3a3")  # one a class
+CYCLES, BATCH, TEST, WIDTH, LENGTH = 4, 4, 100, 512, 0.35
 
 
 def toys() -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -56,8 +62,8 @@ def fourier(x: np.ndarray) -> np.ndarray:
     return (np.sqrt(2 / WIDTH) * np.cos(x @ waves + rng.uniform(0, 2 * np.pi, WIDTH))).astype(np.float32)
 
 
-def picks(name: str, x: np.ndarray, y: np.ndarray) -> tuple[list[np.ndarray], float]:
-    """Rows bought in each cycle, and the last test accuracy."""
+def picks(name: str, x: np.ndarray, y: np.ndarray) -> tuple[list[np.ndarray], float, float]:
+    """Rows bought in each cycle; accuracy and balanced accuracy on the test rows after the last."""
     test = np.sort(np.random.default_rng(2).choice(len(x), TEST, replace=False))
     classes = tuple(f"class {c}" for c in range(int(y.max()) + 1))
     source = Source("toy", "table", x.astype(np.float32), y.astype(np.int64), classes, test, (), "toy")
@@ -67,37 +73,48 @@ def picks(name: str, x: np.ndarray, y: np.ndarray) -> tuple[list[np.ndarray], fl
         model=option("model", "linear"),
         strategy={"name": name, "method": strategy.get("method", name)} | registry.options("strategy", strategy),
     )
-    run.budget.phases = [Phase(4, 4)]
+    run.budget.phases = [Phase(BATCH, CYCLES)]
     dataset = split(source, run.dataset, seed=0)
     features = fourier(x)
     parts = {"pool": dataset.pool, "target": dataset.target, "test": dataset.test}
-    material = Material({part: torch.from_numpy(features[rows]) for part, rows in parts.items()}, len(classes), torch.device("cpu"))
-    found = list(cycles(run, dataset, material, [4] * 4, torch.empty(0, dtype=torch.int64)))
+    rows = {part: torch.from_numpy(features[at]) for part, at in parts.items()}
+    material = Material(rows, len(classes), torch.device("cpu"))
+    found = list(cycles(run, dataset, material, [BATCH] * CYCLES, torch.empty(0, dtype=torch.int64)))
     bought = [dataset.pool[cycle.selection.indices.numpy()] for cycle in found if cycle.selection]
-    return bought, float(found[-1].metrics["test/accuracy"] or 0)
+    last = found[-1].metrics
+    return bought, float(last["test/accuracy"] or 0), float(last["test/balanced_accuracy"] or 0)
+
+
+def panel(axis: Axes, name: str, x: np.ndarray, y: np.ndarray) -> None:
+    """The data in grey, the picks on top: colour says the cycle, shape the class."""
+    bought, accuracy, balanced = picks(name, x, y)
+    for c, (marker, grey) in enumerate(zip(MARKERS, GREYS, strict=True)):
+        axis.scatter(*x[y == c].T, s=6, c=grey, marker=marker, linewidths=0)
+        for cycle, rows in enumerate(bought):
+            mine = rows[y[rows] == c]
+            axis.scatter(*x[mine].T, s=34, c=COLOURS[cycle], marker=marker, edgecolors="black", linewidths=0.6)
+    axis.set(xticks=[], yticks=[])
+    axis.set_aspect("equal", adjustable="datalim")
+    axis.set_xlabel(f"accuracy {accuracy:.2f}, balanced {balanced:.2f}", fontsize=8)
 
 
 def draw(family: str, names: tuple[str, ...], out: Path) -> Path:
     """One row a data set, one column a strategy."""
     data = toys()
-    figure = Figure(figsize=(2.5 * len(names), 2.6 * len(data) + 0.5), layout="constrained")
+    figure = Figure(figsize=(2.05 * len(names), 2.2 * len(data) + 0.7), layout="constrained")
     axes = figure.subplots(len(data), len(names), squeeze=False)
-    for row, (title, (x, y)) in zip(axes, data.items(), strict=True):
-        for axis, name in zip(row, names, strict=True):
-            bought, accuracy = picks(name, x, y)
-            for label, marker in enumerate("o^s"):
-                shown = x[y == label]
-                axis.scatter(*shown.T, s=7, c="#cfcfcf", marker=marker, linewidths=0)
-            for cycle, rows in enumerate(bought):
-                axis.scatter(*x[rows].T, s=42, c=COLOURS[cycle], edgecolors="black", linewidths=0.6, label=f"cycle {cycle}")
-            axis.set(xticks=[], yticks=[], xlabel=f"test accuracy {accuracy:.2f} with 16 labels")
-            axis.xaxis.label.set_size(8)
-            if axis is row[0]:
-                axis.set_ylabel(title)
-            if row is axes[0]:
-                axis.set_title(name, fontsize=11)
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+    for row, (title, (x, y)) in enumerate(data.items()):
+        for column, name in enumerate(names):
+            panel(axes[row, column], name, x, y)
+        axes[row, 0].set_ylabel(title, fontsize=10)
+    for axis, name in zip(axes[0], names, strict=True):
+        axis.set_title(name, fontsize=10)
+    style = {"linestyle": "", "markeredgecolor": "black", "markeredgewidth": 0.6}
+    legend = [Line2D([], [], marker="o", color=colour, label=f"cycle {c}", **style) for c, colour in enumerate(COLOURS)]
+    style["markeredgewidth"] = 0
+    for c, (marker, grey) in enumerate(zip(MARKERS, GREYS, strict=True)):
+        legend.append(Line2D([], [], marker=marker, color=grey, label=f"class {c}", **style))
+    figure.legend(handles=legend, loc="outside lower center", ncols=len(legend), frameon=False, fontsize=9)
     path = out / f"toy_{family}.png"
     figure.savefig(path, dpi=110, metadata={"Software": None})
     return path
