@@ -58,7 +58,7 @@ def model(function: Callable) -> Callable:
 
 
 def encoder(function: Callable) -> Callable:
-    """Register an encoder: `(kind, *, options) -> Encoder`."""
+    """Register an encoder: `(source, *, options) -> Encoder`."""
     return _add("encoder", function)
 
 
@@ -95,6 +95,25 @@ def _load_file(path: Path) -> None:
         line = error.lineno if isinstance(error, SyntaxError) else place.lineno if place.filename == str(path) else None
         where = f"{path}, line {line}" if line else str(path)
         raise UserError(f"plugin {where}: {type(error).__name__}: {error}", "mend the file, or leave it out") from error
+
+
+def config_dir() -> Path:
+    """configs/ beside the package in a checkout, inside it in a wheel."""
+    package = Path(__file__).resolve().parent
+    inside = package / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"
+
+
+def option_file(group: str, name: str) -> Path:
+    """A shipped config of a group."""
+    return config_dir() / group / f"{name}.yaml"
+
+
+def option(group: str, name: str) -> dict[str, Any]:
+    """The values of a shipped config of a group."""
+    values = OmegaConf.to_container(OmegaConf.load(option_file(group, name)))
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
 
 
 def find(kind: str, params: Mapping[str, Any], plugins: Sequence[str] = ()) -> Callable:
