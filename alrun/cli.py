@@ -17,7 +17,7 @@ from .errors import REFUSALS, RunFailed, UserError
 class Group(typer.core.TyperGroup):
     """Every end has its exit code: 0 done, 1 a run failed, 2 the command is wrong, 130 interrupted."""
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         """Run the command; its exceptions become a message and a code, in tests as in a shell."""
         from . import terminal
 
@@ -187,7 +187,7 @@ def resume(path: Paths = None) -> None:
     from .run import unfinished
     from .rundir import below
 
-    todo = unfinished(below(path or [DEFAULT]))
+    todo = unfinished(below(path or [DEFAULT])) if path or DEFAULT.exists() else []
     if not todo:
         terminal.say("nothing to resume")
         return

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -200,7 +200,7 @@ class SweepTable:
             found.append((cell, len(lines), lines[-1] if lines else {}, status, error))
         return found
 
-    def render(self) -> Table:
+    def render(self) -> Group:
         """The table as it is now."""
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
         for name, side in (("run", "left"), ("cycle", "right"), ("", "left"), ("labels", "right"), ("acc", "right")):
@@ -226,8 +226,7 @@ class SweepTable:
         if 0 < counts["done"] < len(rows) - counts["reused"]:
             spent = time.time() - self.began
             left = f" · about {seconds(spent / counts['done'] * (len(rows) - done))} left"
-        table.add_row(Text(f"{done} of {len(rows)} done · {counts['failed']} failed{left}", style="dim"))
-        return table
+        return Group(table, Text(f"{done} of {len(rows)} done · {counts['failed']} failed{left}", style="dim"))
 
     def lines(self) -> None:
         """Say each newly ended cell once, where nobody looks at a live table."""
