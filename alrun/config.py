@@ -18,6 +18,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from . import registry
 from .errors import UserError
+from .registry import config_dir as config_dir
+from .registry import option as option
+from .registry import option_file as option_file
 
 IDENTITY = ("dataset", "encoder", "model", "strategy", "budget", "seed")
 
@@ -95,25 +98,6 @@ class Run:
     runs_dir: str = "outputs"
     device: str = "auto"
     threads: int | None = None
-
-
-def config_dir() -> Path:
-    """configs/ beside the package in a checkout, inside it in a wheel."""
-    package = Path(__file__).resolve().parent
-    inside = package / "configs"
-    return inside if inside.is_dir() else package.parent / "configs"
-
-
-def option_file(group: str, name: str) -> Path:
-    """A shipped config of a group."""
-    return config_dir() / group / f"{name}.yaml"
-
-
-def option(group: str, name: str) -> dict[str, Any]:
-    """The values of a shipped config of a group."""
-    values = OmegaConf.to_container(OmegaConf.load(option_file(group, name)))
-    assert isinstance(values, dict)
-    return {str(key): value for key, value in values.items()}
 
 
 def strict(cfg: DictConfig) -> Run:

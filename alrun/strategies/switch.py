@@ -5,8 +5,8 @@ from enum import StrEnum
 from typing import Any
 
 from .. import registry
-from ..config import option, option_file
 from ..errors import UserError, nearest
+from ..registry import option, option_file
 from ..types import Selection, Size, View
 
 
