@@ -27,8 +27,8 @@ def show() -> None:
         found = installed(name)
         terminal.tick(f"{name:13} {found or 'missing'}", found is not None)
     terminal.tick(f"device        {_device()}")
-    found = launch.plugins()
-    terminal.tick(f"hydra         launchers {', '.join(found['launchers'])} · sweepers {', '.join(found['sweepers'])}")
+    hydra = launch.plugins()
+    terminal.tick(f"hydra         launchers {', '.join(hydra['launchers'])} · sweepers {', '.join(hydra['sweepers'])}")
     counts = ", ".join(f"{len(options(group))} {plural}" for plural, group in GROUPS.items())
     terminal.tick(f"configs       {config_dir()} · {counts}")
     for extra, packages in EXTRAS.items():

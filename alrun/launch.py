@@ -59,9 +59,9 @@ def _known(overrides: Sequence[str]) -> list[str]:
 
 def keys(cfg: DictConfig, prefix: str = "") -> Iterator[str]:
     """Every dotted key of a config."""
-    for key in cfg:
-        yield prefix + str(key)
-        if OmegaConf.is_dict(OmegaConf.select(cfg, str(key))):
+    for key in map(str, cfg):
+        yield prefix + key
+        if OmegaConf.is_dict(OmegaConf.select(cfg, key)):
             yield from keys(cfg[key], f"{prefix}{key}.")
 
 

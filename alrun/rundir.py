@@ -287,11 +287,12 @@ def _batches(path: Path) -> tuple[list[Bought], list[int]]:
             batch = batches[-1]
             if (int(cycle), int(rank)) != (len(batches) - 1, len(batch.rows)):
                 break
-            entry = int(row), int(label), float(score) if score else None
+            values = int(row), int(label), float(score) if score else None
         except (ValueError, StopIteration, IndexError):
             break
-        for column, value in zip((batch.rows, batch.labels, batch.scores), entry, strict=True):
-            column.append(value)
+        batch.rows.append(values[0])
+        batch.labels.append(values[1])
+        batch.scores.append(values[2])
         ends[-1] = end
     return batches, ends
 
