@@ -1,55 +1,50 @@
-"""What alrun itself costs: `python -m benchmarks.overhead [--json FILE]`.
+"""What a digits run spends beside training, evaluating and selecting: python benchmarks/overhead.py [STRATEGY]...
 
-Runs the default budget on digits three times as a user does (a process each, warm feature cache) and shows where the
-seconds go: training, evaluation and selection; a cycle's own overhead (everything else between two commits, the writing
-included); and the process around the cycles (imports, data, map, figures).
+The share must stay below 5 % of the run. Pictures are timed apart: they are drawn once, after the last cycle.
 """
 
-import argparse
 import json
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-WORK = ("train_s", "eval_s", "select_s")
+import alrun.run
+from alrun.launch import cells
+from alrun.run import Quiet, execute, prepare
 
 
-def run(folder: Path, strategy: str) -> dict[str, float]:
-    """Seconds of one run by what they were spent on."""
-    began = time.perf_counter()
-    command = [sys.executable, "-m", "alrun", "run", "dataset=digits", f"strategy={strategy}", f"runs_dir={folder}"]
-    subprocess.run([*command, "--fresh"], check=True, capture_output=True)
-    wall = time.perf_counter() - began
-    (costs,) = folder.rglob("costs.jsonl")
-    lines = [json.loads(line) for line in costs.read_text().splitlines()]
-    cycles = sum(line["total_s"] for line in lines)
-    work = sum(line[name] for line in lines for name in WORK)
-    return {"wall_s": wall, "work_s": work, "cycle_overhead_s": cycles - work, "around_s": wall - cycles}
+def measure(strategy: str, folder: str) -> None:
+    """One line: seconds of a run, of its pictures, and its cycles' overhead."""
+    (cell,) = cells(["dataset=digits", f"strategy={strategy}", f"runs_dir={folder}"], multirun=False)
+    prepared = prepare(cell.run)
+    draw, drawing = alrun.run.draw_run, [0.0]
 
+    def timed(*asked) -> list[Path]:
+        began = time.perf_counter()
+        try:
+            return draw(*asked)
+        finally:
+            drawing[0] = time.perf_counter() - began
 
-def main() -> None:
-    """Print the median of three runs and the overhead's share of the run."""
-    ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ask.add_argument("--strategy", default="badge")
-    ask.add_argument("--json", type=Path)
-    args = ask.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        run(Path(folder), args.strategy)  # fills the caches
-        runs = [run(Path(folder), args.strategy) for _ in range(3)]
-    found = {name: statistics.median(one[name] for one in runs) for name in runs[0]}
-    found["cycle_overhead_share"] = found["cycle_overhead_s"] / found["wall_s"]
-    print(f"train, evaluate, select   {found['work_s']:7.3f} s")
+    alrun.run.draw_run = timed
+    try:
+        execute(prepared, Quiet())  # features and map into the cache
+        began = time.perf_counter()
+        done = execute(prepared, Quiet(), fresh=True)
+        whole = time.perf_counter() - began
+    finally:
+        alrun.run.draw_run = draw
+    costs = [json.loads(line) for line in (done.folder / "costs.jsonl").read_text().splitlines()]
+    work = sum(line["train_s"] + line["eval_s"] + line["select_s"] for line in costs)
+    beside = sum(line["total_s"] for line in costs) - work
     print(
-        f"overhead of the cycles    {found['cycle_overhead_s']:7.3f} s   {found['cycle_overhead_share']:.1%} of the run"
+        f"{strategy:12} run {whole:.2f} s: pictures {drawing[0]:.2f} s, training, evaluating, selecting {work:.3f} s, "
+        f"beside them {1000 * beside / len(costs):.1f} ms a cycle = {100 * beside / whole:.1f} % of the run"
     )
-    print(f"around the cycles         {found['around_s']:7.3f} s")
-    print(f"whole run                 {found['wall_s']:7.3f} s")
-    if args.json:
-        args.json.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    with tempfile.TemporaryDirectory() as folder:
+        for name in sys.argv[1:] or ["random", "margin", "badge", "uherding"]:
+            measure(name, folder)
