@@ -248,6 +248,14 @@ def test_knn_never_predicts_a_class_without_labels():
     assert model.outputs("pool", torch.arange(2)).logits.argmax(dim=1).tolist() == [2, 2]
 
 
+def test_knn_probabilities_are_a_softmax_of_squared_distances():
+    pool = torch.tensor([[1.0, 0], [0, 1], [-1, 0], [3, 4]])
+    material = Material({"pool": pool}, 3, torch.device("cpu"))
+    model = knn(material, temperature=0.5)(torch.tensor([0, 1, 2]), torch.tensor([0, 1, 0]), rng())
+    squared = torch.tensor([[0.0, 2, 2], [2, 0, 2], [0, 2, 2], [2 - 2 * 0.6, 2 - 2 * 0.8, 2]])  # nobody has class 2
+    assert torch.allclose(model.outputs("pool", torch.arange(4)).logits, -squared / 0.5, atol=1e-5)
+
+
 def test_knn_blocks_change_nothing(blobs, monkeypatch):
     material, labels = blobs
     idx = torch.arange(30)

@@ -10,7 +10,7 @@ from ..registry import model
 from ..types import Learner, Outputs, Part, Predictor
 from .material import Material, unit
 
-UNSEEN = 5.0  # squared distance of a class without labels: beyond the 4 between opposite unit vectors
+UNSEEN = 2.0  # squared distance of a class without labels: that of orthogonal unit vectors, neither like nor unlike
 ENTRIES = 2**24  # similarities held at a time, 128 MB
 
 
@@ -45,7 +45,9 @@ class Nearest:
         least = squared.min(dim=1, keepdim=True).values  # (block, 1)
         first = (squared == least).to(torch.uint8).argmax(dim=1)  # (block,)
         by_class = squared.new_full((len(rows), self.material.n_classes), UNSEEN)
-        by_class.scatter_reduce_(1, self.labels.expand(len(rows), -1), squared, "amin")  # (block, C)
+        by_class.scatter_reduce_(
+            1, self.labels.expand(len(rows), -1), squared, "amin", include_self=False
+        )  # (block, C)
         logits = (-by_class / self.temperature).float()
         above = logits.max(dim=1, keepdim=True).values
         winner = torch.nextafter(above, torch.full_like(above, torch.inf))
@@ -57,7 +59,7 @@ def knn(material: Material, *, temperature: float) -> Learner:
     """1-NN on L2-normalised features, as MaxHerding is evaluated (Bae et al., ECCV 2024). Equally near: first acquired.
 
     Probabilities are a softmax of minus the squared distance to each class's nearest labelled point over `temperature`;
-    a class without labels counts as further away than any point can be. No labels at all: uniform.
+    a class without labels counts as orthogonal, and is never the most probable one. No labels at all: uniform.
     """
 
     def learn(idx: Tensor, labels: Tensor, rng: np.random.Generator) -> Predictor:
