@@ -16,8 +16,7 @@ def plan(prepared: Prepared) -> dict[str, Any]:
     run, dataset, source = prepared.run, prepared.dataset, prepared.source
     batches, start = prepared.batches, len(prepared.start)
     committed = len(RunDir(prepared.folder).metrics())
-    encoder = registry.build("encoder", run.encoder, run.plugins)(source)
-    cached, width = _features(source, encoder)
+    cached, width = _features(source, prepared.encoder)
     size = Size(len(dataset.pool), start + sum(batches), max(batches), dataset.n_classes, width, width)
     memory = registry.memory(run.strategy, size, run.plugins)
     matrix = len(source) * width * 4
