@@ -127,12 +127,16 @@ def test_the_memo_changes_nothing(name: str) -> None:
         labelled += kept
 
 
-def draws(name: str) -> bool:
+def draws(name: str, **other) -> bool:
     """Whether its picks depend on the seed."""
-    return any(
-        ask(name, 5, LABELLED, seed=0).indices.tolist() != ask(name, 5, LABELLED, seed=seed).indices.tolist()
-        for seed in range(1, 6)
-    )
+    chosen = [choose(name, **other)(look(LABELLED, seed), 5).indices.tolist() for seed in range(6)]
+    return any(picks != chosen[0] for picks in chosen)
+
+
+# A drawn choice that often ends between equals, which the order then decides: degrees are whole numbers, and the two
+# members of a cluster are equally near its centre.
+WITHOUT_DRAWS = {"probcover": {"delta": 0.9}}
+MANY_TIES = {"alfamix"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -153,9 +157,10 @@ def test_the_order_of_the_pool_does_not_matter(name: str) -> None:
     def select(given: ArraySignals, labelled: list[int], seed: int) -> Selection:
         return choose_once(view(given, N, labelled, [item % C for item in LABELLED], C, seed=seed), 6)
 
-    choose_once = choose(name, **QUICKER.get(name, {}))
+    options = QUICKER.get(name, {}) | WITHOUT_DRAWS.get(name, {})
+    choose_once = choose(name, **options)
     there = [int(place[item]) for item in LABELLED]
-    if not draws(name):
+    if not draws(name, **options):
         here, moved_here = select(old, LABELLED, 0), select(new, there, 0)
         parted = (here.indices.numpy() != order[moved_here.indices.numpy()]).nonzero()[0]
         if len(parted):  # where the order decides between equals: from there on the two may differ
@@ -167,5 +172,8 @@ def test_the_order_of_the_pool_does_not_matter(name: str) -> None:
         counts[0, picks(old, LABELLED, seed)] += 1
         counts[1, order[picks(new, there, seeds + seed)]] += 1
     share = counts.sum(0) / (2 * seeds)
+    if name in MANY_TIES:  # the same items can be chosen
+        assert ((counts > 0).all(0) == (share > 0))[(share == 0) | (share > 0.02)].all()
+        return
     error = np.sqrt(2 * share * (1 - share) / seeds)
     assert (np.abs(counts[0] - counts[1]) / seeds <= 5 * error + 1e-9).all()
