@@ -4,8 +4,9 @@
 alrun's own loop from a cold start: five cycles of 2 labels a class, the linear model as shipped, features as they are
 (`encoder=file`). A strategy's number is the test accuracy after 2, 4, ..., 10 labels a class, averaged, then over
 seeds; `+/-` is the standard error of its paired difference to random. The reference is a sketch made before alrun was
-written, with a linear model without bias and with a fixed penalty. Feature matrices lie below the folder that
-ALRUN_DATA names.
+written, with a linear model without bias and with a fixed penalty. Few seeds say little:
+on CIFAR-10 random alone came to 57.0 in the first 5 seeds and to 55.6 in 15. Feature matrices lie below the folder
+that ALRUN_DATA names.
 """
 
 import argparse
