@@ -177,12 +177,12 @@ def _parts(function: Callable, complete: Mapping[str, Any]) -> Sequence[Mapping[
 
 
 def memory(params: Mapping[str, Any], size: Any, plugins: Sequence[str] = ()) -> int | None:
-    """Bytes that a strategy says it takes, with the largest of the strategies it calls; None where one does not say."""
+    """Bytes that a strategy says it takes, or the hungriest of those it calls; None where one does not say."""
     function = find("strategy", params, plugins)
     own = getattr(function, "memory", None)
     parts = _parts(function, options("strategy", params, plugins))
-    needs = [memory(part, size, plugins) for part in parts]
-    return None if own is None or None in needs else own(size) + max((need or 0 for need in needs), default=0)
+    needs = [own(size) if own else None, *(memory(part, size, plugins) for part in parts)]
+    return None if None in needs else max(needs)
 
 
 def build(kind: str, params: Mapping[str, Any], plugins: Sequence[str] = ()) -> Callable:

@@ -29,7 +29,8 @@ def clusters(points: Tensor, k: int, rng: np.random.Generator, *, full: bool = F
 def spread_out(points: Tensor, n: int, rng: np.random.Generator) -> Tensor:
     """Positions of n of the rows: the nearest to each of n k-means centres, and uniform draws for empty clusters."""
     classes, centres = clusters(points, n, rng, full=True)
-    far = torch.linalg.vector_norm(points.double() - centres[classes].double(), dim=1)
+    parts = zip(points.split(BATCH), classes.split(BATCH), strict=True)
+    far = torch.cat([torch.linalg.vector_norm(x.double() - centres[c].double(), dim=1) for x, c in parts])
     order = far.argsort(stable=True)
     picks = [int(order[classes[order] == c][0]) for c in classes.unique().tolist()]
     return fill(torch.tensor(picks, device=points.device), len(points), n, rng)

@@ -14,8 +14,8 @@ BLOCK = 4096  # items whose inputs are dropped at a time
 
 
 def memory(size: Size) -> int:
-    """Features and a unit copy with what k-means takes, blocks of masks, and predictions."""
-    return size.pool * (12 * size.features + 80) + 40 * BLOCK * size.embeddings + 8 * size.pool * size.batch
+    """Bytes: features and embeddings, a unit copy and k-means' own, and blocks of masks."""
+    return size.pool * (20 * size.features + 4 * size.embeddings + 120) + 60 * BLOCK * size.embeddings
 
 
 @strategy(memory=memory)

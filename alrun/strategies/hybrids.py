@@ -25,6 +25,13 @@ from .clustering import fill
 from .herding import BLOCK, LEADERS, PER_ITEM, TILE, Calibration, fit_temperature, take
 from .herding import memory as herding_memory
 
+BETA = 10  # what the estimate of memory assumes
+
+
+def memory_of_candidates(size: Size) -> int:
+    """Bytes: probabilities of the pool, and greedy coverage of the candidates."""
+    return herding_memory(size._replace(pool=min(size.pool, BETA * size.batch))) + size.pool * (8 * size.classes + 48)
+
 
 def memory(size: Size) -> int:
     """Bytes: those of greedy coverage of the whole pool, with float64 copies of probabilities and embeddings."""
@@ -45,7 +52,7 @@ def radius(labelled: Tensor, sigma: float, adaptive: bool) -> float:
     return smallest if smallest < float("inf") else sigma
 
 
-@strategy(memory=memory)
+@strategy(memory=memory_of_candidates)
 def weighted_kmeans_herding(
     view: View,
     n: int,

@@ -16,9 +16,9 @@ REGIMES = ("low", "random", "high")
 
 
 def memory(size: Size) -> int:
-    """Bytes: labelled items against a block, what a refitted model says of the pool, and the features of both."""
+    """Bytes: what a refitted model says of the pool, and labelled items against a block."""
     models = 4 * size.pool * (size.classes + 2 * size.embeddings)
-    return models + 8 * BLOCK * (4 * size.labelled + 3 * size.features) + 12 * size.pool * size.features
+    return models + 8 * BLOCK * (4 * size.labelled + 3 * size.features)
 
 
 @registry.strategy(memory=memory, parts=lambda options: [params(options[name]) for name in REGIMES])
