@@ -9,6 +9,7 @@ encoder. Every strategy buys 4 labels in each of 4 cycles, from zero, with the l
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -32,7 +33,19 @@ FAMILIES = {
     "gradients": ("random", "badge", "less", "less_matching_pursuit", "arena", "alfamix"),
     "coverage": ("random", "coreset", "maxherding", "kmedoids", "probcover", "uherding"),
     "clusters": ("random", "typiclust", "activeft", "weighted_kmeans"),
-    "schedules": ("random", "tcm", "switch", "select_al"),
+    "hybrids": (
+        "weighted_kmeans",
+        "weighted_kmeans_herding",
+        "alfamix",
+        "alfamix_herding",
+        "badge",
+        "badge_herding",
+    ),
+    "schedules": ("random", "typiclust", "margin", "tcm", "switch", "select_al"),
+}
+# Only what 4 cycles of 4 labels need in order to show anything; everything else is as shipped.
+CHANGED: dict[str, dict[str, Any]] = {
+    "switch": {"unit": "cycles", "schedule": [{"strategy": "random", "until": 2}, {"strategy": "margin"}]},
 }
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#CC3311")  # one a cycle (after Okabe and Ito, 2008)
 MARKERS, GREYS = "o^s", ("#d4d4d4", "#bdbdbd", "#a3a3a3")  # one a class
@@ -67,7 +80,7 @@ def picks(name: str, x: np.ndarray, y: np.ndarray) -> tuple[list[np.ndarray], fl
     test = np.sort(np.random.default_rng(2).choice(len(x), TEST, replace=False))
     classes = tuple(f"class {c}" for c in range(int(y.max()) + 1))
     source = Source("toy", "table", x.astype(np.float32), y.astype(np.int64), classes, test, (), "toy")
-    strategy = option("strategy", name)
+    strategy = option("strategy", name) | CHANGED.get(name, {})
     run = Run(
         dataset=DatasetConfig(name="toy", target=2),
         model=option("model", "linear"),
