@@ -15,21 +15,27 @@ import numpy as np, torch
 from arrays import ArraySignals, view
 from omegaconf import OmegaConf
 from alrun import registry
+from alrun.types import Head
 rng = np.random.default_rng(0)
 centers = rng.standard_normal(({C}, {D}))
 y = rng.integers(0, {C}, {LABELLED} + {N})
 x = (centers[y] + rng.standard_normal(({LABELLED} + {N}, {D}))).astype(np.float32)
 x /= np.linalg.norm(x, axis=1, keepdims=True)
-logits = (x @ (5 * centers / np.linalg.norm(centers, axis=1, keepdims=True)).T).astype(np.float32)
+weight = (5 * centers / np.linalg.norm(centers, axis=1, keepdims=True)).astype(np.float32)
+logits = x @ weight.T
 probs = torch.from_numpy(logits).softmax(1).numpy()
 def kilobytes(key):
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(key))
 def ask(rows):
-    signals = ArraySignals(features=x[:rows], embeddings=x[:rows], logits=logits[:rows], probs=probs[:rows])
+    head = Head(torch.from_numpy(weight), torch.zeros({C}))
+    given = dict(features=x[:rows], embeddings=x[:rows], logits=logits[:rows], probs=probs[:rows], head=head)
+    signals = ArraySignals(**given)
     seen = view(signals, rows, np.arange({LABELLED}), y[:{LABELLED}], {C})
     params = OmegaConf.to_container(OmegaConf.load({config!r}))
     if "calibration" in params:
         params["calibration"] = "none"
+    if "steps" in params:
+        params["steps"] = 3  # the next take no more
     choose = registry.build("strategy", params)
     choose(seen, {BATCH})
 ask(400)  # what is loaded once does not count
@@ -47,6 +53,9 @@ BOUNDS = {
     "badge": 60,
     "maxherding": 230,
     "uherding": 230,
+    "weighted_kmeans": 40,
+    "dropquery": 260,
+    "activeft": 100,
 }
 
 
