@@ -11,7 +11,7 @@ import inspect
 import pkgutil
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field, make_dataclass
 from functools import cache, partial
 from hashlib import sha256
@@ -40,15 +40,15 @@ def _add(kind: str, function: Callable) -> Callable:
 
 
 def strategy(
-    function: Callable | None = None, *, memory: Callable | None = None, parts: Callable | None = None
+    function: Callable | None = None, *, memory: Callable | None = None, expand: Callable | None = None
 ) -> Callable:
     """Register an acquisition strategy; `memory(Size) -> bytes` is its peak above the features it is given.
 
-    One that calls others says which: `parts(options)` gives the parameters of each, checked where its own are.
+    One that calls others completes what its options say of them: `expand(options)`, so that a run's config says all.
     """
     if function is None:
-        return partial(strategy, memory=memory, parts=parts)
-    function.memory, function.parts = memory, parts  # type: ignore[attr-defined]
+        return partial(strategy, memory=memory, expand=expand)
+    function.memory, function.expand = memory, expand  # type: ignore[attr-defined]
     return _add("strategy", function)
 
 
@@ -166,23 +166,27 @@ def options(kind: str, params: Mapping[str, Any], plugins: Sequence[str] = ()) -
         raise UserError(f"{kind} {label!r} has no value for {', '.join(missing)}", f"give one: {kind}.{missing[0]}=...")
     assert isinstance(checked, dict)
     complete = {str(key): value for key, value in checked.items()}
-    for part in _parts(function, complete):
-        options(kind, part, plugins)
-    return complete
+    expand = getattr(function, "expand", None)
+    return expand(complete) if expand else complete
 
 
-def _parts(function: Callable, complete: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    parts = getattr(function, "parts", None)
-    return parts(complete) if parts else ()
+def _called(value: Any) -> Iterator[Mapping[str, Any]]:
+    """The strategies that expanded options name."""
+    if isinstance(value, dict) and "name" in value:
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _called(part)
 
 
 def memory(params: Mapping[str, Any], size: Any, plugins: Sequence[str] = ()) -> int | None:
     """Bytes that a strategy says it takes, or the hungriest of those it calls; None where one does not say."""
     function = find("strategy", params, plugins)
     own = getattr(function, "memory", None)
-    parts = _parts(function, options("strategy", params, plugins))
-    needs = [own(size) if own else None, *(memory(part, size, plugins) for part in parts)]
-    return None if None in needs else max(needs)
+    called = _called(list(options("strategy", params, plugins).values()))
+    needs = [own(size) if own else None, *(memory(part, size, plugins) for part in called)]
+    known = [need for need in needs if need is not None]
+    return max(known) if len(known) == len(needs) else None
 
 
 def build(kind: str, params: Mapping[str, Any], plugins: Sequence[str] = ()) -> Callable:

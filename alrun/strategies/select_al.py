@@ -9,7 +9,7 @@ from .. import registry
 from ..errors import UserError
 from ..numerics.distances import squared_distances, unit_rows
 from ..types import Selection, Size, View
-from .switch import params
+from .switch import whole
 
 BLOCK = 2048  # pool items measured at a time
 REGIMES = ("low", "random", "high")
@@ -21,7 +21,7 @@ def memory(size: Size) -> int:
     return models + 8 * BLOCK * (4 * size.labelled + 3 * size.features)
 
 
-@registry.strategy(memory=memory, parts=lambda options: [params(options[name]) for name in REGIMES])
+@registry.strategy(memory=memory, expand=lambda options: options | {name: whole(options[name]) for name in REGIMES})
 def select_al(
     view: View,
     n: int,
@@ -49,7 +49,7 @@ def select_al(
     if len(view.labelled) >= max(2, minimum * view.n_classes):
         notes = decide(view, share, repeats, folds, neighbours)
     chosen = (low, random, high)[int(notes["regime"])]
-    selection = registry.build("strategy", params(chosen))(view, n)
+    selection = registry.build("strategy", chosen)(view, n)
     return selection._replace(notes={**selection.notes, **notes})
 
 

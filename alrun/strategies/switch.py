@@ -31,6 +31,13 @@ def memory(size: Size) -> int:
     return 0
 
 
+def whole(strategy: Any) -> dict[str, Any]:
+    """The name and all options of a strategy given as in a Stage, checked."""
+    given = params(strategy)
+    named = {key: given[key] for key in ("name", "method") if given.get(key)}
+    return named | registry.options("strategy", given)
+
+
 def params(strategy: Any) -> dict[str, Any]:
     """The name and options of a strategy given as in a Stage, a shipped one completed from its YAML."""
     if isinstance(strategy, str):
@@ -45,8 +52,9 @@ def params(strategy: Any) -> dict[str, Any]:
     return shipped | strategy
 
 
-def stages(schedule: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What the stages call."""
+def expand(options: dict[str, Any]) -> dict[str, Any]:
+    """The schedule, checked, with what its stages call in full."""
+    schedule = options["schedule"]
     ends = [stage["until"] for stage in schedule]
     if not ends or ends[-1] is not None or None in ends[:-1]:
         raise UserError(
@@ -55,10 +63,10 @@ def stages(schedule: list[dict[str, Any]]) -> list[dict[str, Any]]:
         )
     if any(end < 1 for end in ends[:-1]) or ends[:-1] != sorted(set(ends[:-1])):
         raise UserError(f"the stages end at {ends[:-1]}, which does not grow from 1 up")
-    return [params(stage["strategy"]) for stage in schedule]
+    return options | {"schedule": [stage | {"strategy": whole(stage["strategy"])} for stage in schedule]}
 
 
-@registry.strategy(memory=memory, parts=lambda options: stages(options["schedule"]))
+@registry.strategy(memory=memory, expand=expand)
 def switch(view: View, n: int, *, unit: Count, schedule: list[Stage]) -> Selection:
     """The strategy of the first stage that has not ended when the cycle begins; a batch is never divided.
 
@@ -68,14 +76,16 @@ def switch(view: View, n: int, *, unit: Count, schedule: list[Stage]) -> Selecti
     counts = {Count.cycles: view.cycle, Count.labels: len(view.labelled)}
     count = counts.get(unit, len(view.labelled) / view.n_classes)
     now = next(at for at, stage in enumerate(plain) if stage["until"] is None or count < stage["until"])
-    selection = registry.build("strategy", stages(plain)[now])(view, n)
+    selection = registry.build("strategy", plain[now]["strategy"])(view, n)
     return selection._replace(notes={**selection.notes, "stage": float(now)})
 
 
-@registry.strategy(memory=memory, parts=lambda options: [params(options["first"]), params(options["then"])])
+@registry.strategy(
+    memory=memory, expand=lambda options: options | {key: whole(options[key]) for key in ("first", "then")}
+)
 def tcm(view: View, n: int, *, rounds: int, first: Any, then: Any) -> Selection:
     """TypiClust in the first `rounds` cycles, then margin (Doucet et al. 2024, whose exact rule could not be read)."""
     if rounds < 0:
         raise UserError(f"strategy.rounds={rounds} is negative", "strategy.rounds=0 or more")
-    selection = registry.build("strategy", params(first if view.cycle < rounds else then))(view, n)
+    selection = registry.build("strategy", first if view.cycle < rounds else then)(view, n)
     return selection._replace(notes={**selection.notes, "rounds": float(rounds), "stage": float(view.cycle >= rounds)})

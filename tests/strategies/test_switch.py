@@ -95,6 +95,17 @@ def test_mistakes_are_found_when_options_are_read(stages, message):
         registry.options("strategy", schedule("labels", *stages))
 
 
+def test_options_say_all_that_the_stages_do():
+    own = schedule("labels", {"strategy": "random", "until": 5}, {"strategy": {"name": "maxherding", "sigma": 3.0}})
+    full = registry.options("strategy", own)
+    assert [stage["strategy"] for stage in full["schedule"]] == [
+        {"name": "random"},
+        {"name": "maxherding", "kernel": "rbf", "sigma": 3.0},
+    ]
+    assert registry.options("strategy", {"name": "switch", **full}) == full
+    assert registry.options("strategy", option("strategy", "tcm"))["first"]["neighbours"] == 20
+
+
 def test_memory_is_that_of_the_largest_stage():
     size = Size(1000, 10, 10, 4, 32, 32)
     both = schedule("labels", {"strategy": "random", "until": 5}, {"strategy": "maxherding"})
