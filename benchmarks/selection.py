@@ -101,8 +101,8 @@ def _status(field: str) -> int:
     raise LookupError(field)
 
 
-def ours(method: str, data: dict[str, np.ndarray]) -> dict[str, Any]:
-    """One strategy, through the view that a run gives it."""
+def ours(method: str, data: dict[str, np.ndarray], *, extras: bool = True) -> dict[str, Any]:
+    """One strategy, through the view that a run gives it; `extras`: also what the herding ones are compared with."""
     import torch
 
     from alrun import registry
@@ -135,11 +135,11 @@ def ours(method: str, data: dict[str, np.ndarray]) -> dict[str, Any]:
     selection, figures = measured(lambda: ask(start), setup=memo.clear)
     picks = selection.indices.numpy()
     extra: dict[str, float] = {}
-    if method == "maxherding":
+    if extras and method == "maxherding":
         began = time.process_time()
         ask(np.concatenate([start, picks]))
         extra["stale_ratio"] = (time.process_time() - began) / figures["cpu_s"]
-    if method in ("maxherding", "uherding"):
+    if extras and method in ("maxherding", "uherding"):
         extra["floor_s"] = blocked_pass(x[LABELLED:])
     return figures | {"objective": objective(method, data, picks)} | extra
 
@@ -220,15 +220,20 @@ def peer(method: str, data: dict[str, np.ndarray]) -> dict[str, Any]:
     return figures | {"objective": objective(method, data, np.asarray(picks))}
 
 
-def case(words: list[str], threads: int) -> dict[str, Any] | None:
+def alone(method: str, data: dict[str, np.ndarray]) -> dict[str, Any]:
+    """One strategy and nothing beside it."""
+    return ours(method, data, extras=False)
+
+
+def case(words: list[str], threads: int, limit_s: float = LIMIT_S) -> dict[str, Any] | None:
     """A case in a process of its own, or None where it failed or took too long."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
     surroundings = os.environ | dict.fromkeys(names, str(threads))
     command = [sys.executable, "-m", "benchmarks.selection", "--case", *words]
     try:
-        done = subprocess.run(command, env=surroundings, capture_output=True, text=True, timeout=LIMIT_S, check=True)
+        done = subprocess.run(command, env=surroundings, capture_output=True, text=True, timeout=limit_s, check=True)
     except (subprocess.TimeoutExpired, subprocess.CalledProcessError) as error:
-        reason = f"over {LIMIT_S} s" if isinstance(error, subprocess.TimeoutExpired) else error.stderr.strip()[-300:]
+        reason = f"over {limit_s} s" if isinstance(error, subprocess.TimeoutExpired) else error.stderr.strip()[-300:]
         print(f"  {' '.join(words)}: {reason}", file=sys.stderr)
         return None
     return json.loads(done.stdout.splitlines()[-1])
@@ -261,7 +266,7 @@ def main() -> None:
     if args.case:
         side, method, n, kind = args.case
         data = {"synthetic": synthetic, "cifar10": cifar10}[kind](int(n))
-        print(json.dumps({"ours": ours, "peer": peer}[side](method, data)))
+        print(json.dumps({"ours": ours, "alone": alone, "peer": peer}[side](method, data)))
         return
     try:
         from skactiveml import __version__ as version
