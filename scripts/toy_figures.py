@@ -27,6 +27,7 @@ from alrun.data.source import Source
 from alrun.data.split import split
 from alrun.loop import cycles
 from alrun.models.material import Material
+from alrun.types import Part
 
 FAMILIES = {
     "uncertainty": ("random", "entropy", "margin", "least_confidence", "dropquery"),
@@ -89,7 +90,7 @@ def picks(name: str, x: np.ndarray, y: np.ndarray) -> tuple[list[np.ndarray], fl
     run.budget.phases = [Phase(BATCH, CYCLES)]
     dataset = split(source, run.dataset, seed=0)
     features = fourier(x)
-    parts = {"pool": dataset.pool, "target": dataset.target, "test": dataset.test}
+    parts: dict[Part, np.ndarray] = {"pool": dataset.pool, "target": dataset.target, "test": dataset.test}
     rows = {part: torch.from_numpy(features[at]) for part, at in parts.items()}
     material = Material(rows, len(classes), torch.device("cpu"))
     found = list(cycles(run, dataset, material, [BATCH] * CYCLES, torch.empty(0, dtype=torch.int64)))
@@ -102,10 +103,12 @@ def panel(axis: Axes, name: str, x: np.ndarray, y: np.ndarray) -> None:
     """The data in grey, the picks on top: colour says the cycle, shape the class."""
     bought, accuracy, balanced = picks(name, x, y)
     for c, (marker, grey) in enumerate(zip(MARKERS, GREYS, strict=True)):
-        axis.scatter(*x[y == c].T, s=6, c=grey, marker=marker, linewidths=0)
+        axis.scatter(x[y == c, 0], x[y == c, 1], s=6, c=grey, marker=marker, linewidths=0)
         for cycle, rows in enumerate(bought):
-            mine = rows[y[rows] == c]
-            axis.scatter(*x[mine].T, s=34, c=COLOURS[cycle], marker=marker, edgecolors="black", linewidths=0.6)
+            mine = x[rows[y[rows] == c]]
+            axis.scatter(
+                mine[:, 0], mine[:, 1], s=34, c=COLOURS[cycle], marker=marker, edgecolors="black", linewidths=0.6
+            )
     axis.set(xticks=[], yticks=[])
     axis.set_aspect("equal", adjustable="datalim")
     axis.set_xlabel(f"accuracy {accuracy:.2f}, balanced {balanced:.2f}", fontsize=8)
@@ -122,7 +125,7 @@ def draw(family: str, names: tuple[str, ...], out: Path) -> Path:
         axes[row, 0].set_ylabel(title, fontsize=10)
     for axis, name in zip(axes[0], names, strict=True):
         axis.set_title(name, fontsize=10)
-    style = {"linestyle": "", "markeredgecolor": "black", "markeredgewidth": 0.6}
+    style: dict[str, Any] = {"linestyle": "", "markeredgecolor": "black", "markeredgewidth": 0.6}
     legend = [Line2D([], [], marker="o", color=colour, label=f"cycle {c}", **style) for c, colour in enumerate(COLOURS)]
     style["markeredgewidth"] = 0
     for c, (marker, grey) in enumerate(zip(MARKERS, GREYS, strict=True)):
