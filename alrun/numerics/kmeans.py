@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .ranking import highest
+
 STEPS = 1000  # Lloyd's algorithm ends by itself; rounding could make it go in circles
 
 
@@ -80,3 +82,14 @@ def nearest_members(found: Clusters) -> Tensor:
     first = best.new_full((len(best),), len(found.members)).long()
     first.scatter_reduce_(0, found.members[nearest], nearest, "amin")
     return first[first < len(found.members)]
+
+
+def weighted_picks(points: Tensor, weights: Tensor, k: int, rng: np.random.Generator, *, block: int) -> Tensor:
+    """(k,) positions: the point nearest to each of k drawn, settled centres; for empty clusters the heaviest left."""
+    picks = seeds(points, weights, k, rng)
+    if len(picks):
+        picks = nearest_members(lloyd(points, weights, points[picks], block=block))
+    if len(picks) == k:
+        return picks
+    left = weights.index_fill(0, picks, -torch.inf)
+    return torch.cat([picks, highest(left, k - len(picks))])

@@ -1,9 +1,7 @@
 """Weighted k-means: spread the batch over the most uncertain part of the pool."""
 
-import torch
-
 from ..errors import UserError
-from ..numerics.kmeans import lloyd, nearest_members, seeds
+from ..numerics.kmeans import weighted_picks
 from ..numerics.ranking import highest
 from ..numerics.uncertainty import margin
 from ..registry import strategy
@@ -31,11 +29,5 @@ def weighted_kmeans(view: View, n: int, *, beta: int) -> Selection:
     candidates = highest(doubt, min(beta * n, len(doubt)))  # (m,) most uncertain first
     weights = doubt[candidates].double().clamp_(min=0)
     points = view.signals.features(view.unlabelled[candidates])  # (m, F)
-    first = seeds(points, weights, n, view.rng)
-    picks = first  # none, if nothing is uncertain
-    if len(first):
-        picks = nearest_members(lloyd(points, weights, points[first], block=BLOCK))
-    spare = torch.ones(len(candidates), dtype=torch.bool, device=picks.device)
-    spare[picks] = False
-    picks = torch.cat([picks, spare.nonzero().flatten()[: n - len(picks)]]).sort().values
+    picks = weighted_picks(points, weights, n, view.rng, block=BLOCK).sort().values
     return Selection(view.unlabelled[candidates[picks]], weights[picks])

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from alrun.numerics.kmeans import Clusters, lloyd, nearest_members, seeds
+from alrun.numerics.kmeans import Clusters, lloyd, nearest_members, seeds, weighted_picks
 from alrun.numerics.ranking import highest
 from alrun.numerics.uncertainty import margin
 
@@ -16,13 +16,19 @@ def weighted_kmeans(golden: Golden) -> None:
     points, weights, candidates = _candidates(golden)
     if points is None:
         return
+    k = golden.count("k") if "k" in golden else min(5, len(points))
+    for seed in range(20):
+        picks = weighted_picks(points, weights, k, np.random.default_rng(seed), block=64).tolist()
+        distinct = len(set(picks)) == k and all(0 <= pick < len(points) for pick in picks)
+        golden.satisfied("cand_features" if "cand_features" in golden else "features", distinct, f"we picked {picks}")
     if "init_centers" in golden:
         start = torch.from_numpy(golden["init_centers"]).double()
         if "k" in golden:
             golden.equal("k", len(start))
     else:
-        k = golden.count("k") if "k" in golden else min(5, len(points))
         start = points[seeds(points, weights, k, np.random.default_rng(0))]
+        if not len(start):  # nothing has weight
+            return
     for block in (7, 4096):
         found = lloyd(points, weights, start, block=block)
         _is_at_rest(golden, points, weights, found)
