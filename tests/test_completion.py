@@ -31,7 +31,7 @@ def asked(shell: str, **protocol: str) -> list[str]:
     ("words", "found"),
     [
         (["alrun", "run", "strat"], ["strategy="]),
-        (["alrun", "run", "strategy", "=", "ba"], ["badge"]),
+        (["alrun", "run", "strategy", "=", "maxh"], ["maxherding"]),
         (["alrun", "run", "seed", "=", "1", "budget", "=", "h"], ["high"]),
         (["alrun", "run", "budget", "="], ["high", "low", "mid", "one_per_class", "regimes"]),
         (["alrun", "pl"], ["plot"]),
@@ -89,8 +89,8 @@ def test_a_real_bash(tmp_path: Path) -> None:
 
     try:
         until("> ")
-        os.write(terminal, b"alrun run strategy=ba\t")
-        until("strategy=badge")
+        os.write(terminal, b"alrun run strategy=maxh\t")
+        until("strategy=maxherding")
         os.write(terminal, b"budget=h\t")
         until("budget=high")
     finally:

@@ -125,9 +125,8 @@ def test_a_newer_schema_is_refused(home: RunDir, schema: object) -> None:
 
 
 def test_only_one_holds_the_lock(home: RunDir) -> None:
-    with home.lock():
-        with pytest.raises(RunFailed, match="another process is at work"), RunDir(home.path).lock():
-            raise AssertionError("two hold the lock")
+    with home.lock(), pytest.raises(RunFailed, match="another process is at work"), RunDir(home.path).lock():
+        raise AssertionError("two hold the lock")
     with home.lock():
         pass
 

@@ -87,7 +87,7 @@ def test_what_a_sweep_lists(own: Path) -> None:
         (name, seed) for name in ("badge", "margin") for seed in (0, 1)
     }
     assert chosen(*TINY, "strategy=choice(badge,random)", "seed=3") == {("badge", 3), ("random", 3)}
-    assert {name for name, _ in chosen(*TINY, "strategy=glob(*herding)")} == {"maxherding", "uherding"}
+    assert {name for name, _ in chosen(*TINY, "strategy=glob(*max*)")} == {"maxherding"}
     assert {name for name, _ in chosen(*TINY, "strategy=glob(*,exclude=[less*,*herding])")} >= {"badge", "random"}
     assert len(chosen(*TINY, "seed=1,1,1")) == 1
 

@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from alrun.numerics import influence
+from alrun.numerics.adam import adam_direction
 from alrun.numerics.pursuit import matching_pursuit, mmr
 from alrun.numerics.ranking import highest
 
 from . import check
+from .formulas import compare
 from .golden_file import Golden
 
 
@@ -69,7 +71,7 @@ class Alignment:
     def gamma(self) -> Tensor:
         gradients = influence.gradients(self.hard, self.H_pool)
         options = {"betas": tuple(self.betas.tolist()), "eps": float(self.eps), "step": 1, "form": "less"}
-        return influence.adam_direction(gradients, self.adam_m, self.adam_v, **options)
+        return adam_direction(gradients, self.adam_m, self.adam_v, **options)
 
     @cached_property
     def all_gradients(self) -> Tensor:
@@ -148,17 +150,8 @@ FORMULAS = (
 
 @check("alignment_al")
 def alignment_al(golden: Golden) -> None:
-    golden.for_information(*(key for key in golden.arrays if not key.startswith("exp_")))
     ours = Alignment(golden)
-    for key in golden.arrays:
-        name = key.removeprefix("exp_")
-        if key == name or name not in FORMULAS:
-            continue  # an expected key without a formula stays unread, and is a failure
-        value = FORMULAS[name](ours)
-        if value.dtype == torch.int64:
-            golden.equal(key, value)
-        else:
-            golden.close(key, value, rtol=1e-7 if "adam" in name or "gamma" in name else 1e-9, atol=1e-11)
+    compare(golden, FORMULAS, ours)
     if "exp_score_expected_dot" in golden:
         zero = np.abs(SCORES["expected_dot"](ours).numpy()).max()
         golden.satisfied("exp_score_expected_dot", bool(zero < 1e-12), f"{zero} is not zero")
