@@ -8,7 +8,6 @@ belongs to the bias, and the scores of all labels of all items cost one matrix p
 """
 
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 import torch
@@ -18,7 +17,6 @@ ZERO = 1e-12  # a gradient no longer than this has no direction: its cosine with
 CELLS = 1 << 16  # entries of the largest temporary, (rows of a block) x C: it stays in the processor's cache
 
 Reduce = Callable[[Tensor, slice], Tensor]
-Form = Literal["less", "eps_outside", "paper", "torch_step"]
 
 
 def sample_labels(probs: Tensor, uniform: np.ndarray) -> Tensor:
@@ -114,26 +112,6 @@ def products(residual: Tensor, embeddings: Tensor, item: int) -> Tensor:
 def gradients(residual: Tensor, embeddings: Tensor) -> Tensor:
     """The gradients themselves, (n, C D + C), weights row by row and then the bias. For few items: Adam needs them."""
     return torch.cat([(residual[:, :, None] * embeddings[:, None, :]).flatten(1), residual], dim=1)
-
-
-def adam_direction(
-    gradient: Tensor, first: Tensor, second: Tensor, *, betas: tuple[float, float], eps: float, step: int, form: Form
-) -> Tensor:
-    """Gamma: the direction of the Adam step that a gradient would cause, given the moments before it.
-
-    `less` is the released code of LESS: no bias correction and eps inside the root. `eps_outside` differs in that
-    alone, `paper` divides the moments by 1 - beta^step, `torch_step` is torch.optim.Adam's next step over its rate.
-    """
-    b1, b2 = betas
-    m = b1 * first + (1 - b1) * gradient
-    v = b2 * second + (1 - b2) * gradient.square()
-    if form == "less":
-        return m / (v + eps).sqrt()
-    if form == "eps_outside":
-        return m / (v.sqrt() + eps)
-    if form == "paper":
-        return (m / (1 - b1**step)) / (v / (1 - b2**step) + eps).sqrt()
-    return (m / (1 - b1 ** (step + 1))) / ((v / (1 - b2 ** (step + 1))).sqrt() + eps)
 
 
 def _blocks(table: Tensor, cells: int) -> list[slice]:

@@ -6,6 +6,8 @@ from torch import Tensor
 
 def highest(scores: Tensor, n: int) -> Tensor:
     """Positions (n,) of the n largest scores, largest first, equal ones lowest position first. O(N), no full sort."""
+    if n < 1:
+        return scores.new_empty(0, dtype=torch.int64)
     last = scores.topk(n).values[-1]
     above = (scores > last).nonzero().flatten()
     equal = (scores == last).nonzero().flatten()[: n - len(above)]
