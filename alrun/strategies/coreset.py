@@ -15,8 +15,9 @@ class Space(StrEnum):
 
 
 def memory(size: Size) -> int:
-    """Bytes: two distances per item, and a block in float64."""
-    return 16 * size.pool + 8 * 2048 * (max(size.features, size.embeddings) + size.labelled + size.batch)
+    """Bytes: the rows twice, two distances per item, and a block in float64."""
+    width = max(size.features, size.embeddings)
+    return size.pool * (8 * width + 16) + 8 * 2048 * (width + size.labelled + size.batch)
 
 
 @strategy(memory=memory)

@@ -19,7 +19,7 @@ from ..numerics.kcentre import farthest_first
 from ..numerics.pursuit import matching_pursuit, mmr
 from ..numerics.ranking import highest
 from ..registry import strategy
-from ..types import Selection, View
+from ..types import Selection, Size, View
 
 Label = StrEnum("Label", ["argmax", "sampled", "expected_abs", "fisher", "expected_cos", "max_label"])
 Average = StrEnum("Average", ["gradients", "scores"])
@@ -42,7 +42,12 @@ SIGN: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-@strategy
+def memory(size: Size) -> int:
+    """Bytes: embeddings of the pool twice, probabilities, residuals, a few numbers per item."""
+    return size.pool * (8 * size.embeddings + 16 * size.classes + 64)
+
+
+@strategy(memory=memory)
 def less(
     view: View,
     n: int,
