@@ -1,14 +1,10 @@
 """One run in one folder: prepare, lock, continue where it stopped, commit cycle by cycle, draw."""
 
 import logging
-import os
-import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -24,57 +20,21 @@ from .data.source import Source
 from .data.split import Dataset, split
 from .encoders import cache, settle
 from .encoders.encoder import Encoder
-from .errors import REFUSALS, RunFailed, UserError
+from .errors import RunFailed, UserError
+from .guard import logged, recorded
 from .loop import cycles, initial_set
 from .maps import cached_map, run_map
 from .metrics import area_under_curve
 from .models.material import Material, resolve_device
 from .plots import draw_run
 from .provenance import now, surroundings
-from .rundir import SCHEMA, Bought, RunDir, translated
+from .reporter import Quiet
+from .rundir import SCHEMA, Bought, RunDir
 from .types import Cycle, Part
 
 log = logging.getLogger("alrun")
 FORMATS = ("png", "svg")
 CURVES = ("test/accuracy", "test/balanced_accuracy", "test/macro_f1", "test/nll")
-
-
-class Reporter(Protocol):
-    """Whoever shows a run while it goes on."""
-
-    def begin(self, prepared: "Prepared", done: int) -> None:
-        """The folder is ours; `done` cycles are already there."""
-
-    def note(self, text: str) -> None:
-        """Something worth a line."""
-
-    def encoding(self, done: int, total: int) -> None:
-        """Items encoded so far."""
-
-    def cycle(self, metrics: dict[str, Any], costs: dict[str, Any]) -> None:
-        """A cycle stands on the disk."""
-
-    def end(self, outcome: "Outcome") -> None:
-        """The run is finished."""
-
-
-class Quiet:
-    """Shows nothing: for sweeps, whose table is read from the folders."""
-
-    def begin(self, prepared: "Prepared", done: int) -> None:
-        """Nothing to show."""
-
-    def note(self, text: str) -> None:
-        """Nothing to show."""
-
-    def encoding(self, done: int, total: int) -> None:
-        """Nothing to show."""
-
-    def cycle(self, metrics: dict[str, Any], costs: dict[str, Any]) -> None:
-        """Nothing to show."""
-
-    def end(self, outcome: "Outcome") -> None:
-        """Nothing to show."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +90,7 @@ def attempt(run: Run) -> float | None:
         return None
 
 
-def execute(prepared: Prepared, reporter: Reporter, *, fresh: bool = False) -> Outcome:
+def execute(prepared: Prepared, reporter: Quiet, *, fresh: bool = False) -> Outcome:
     """Do what is missing of a run; a finished run is left as it is.
 
     Raises RunFailed when it cannot go on (its committed cycles are kept, run.log holds the traceback), UserError when
@@ -146,7 +106,7 @@ def execute(prepared: Prepared, reporter: Reporter, *, fresh: bool = False) -> O
         summary = home.summary()
         if summary is not None:
             return Outcome(home.path, True, 0.0, (summary.get("aulc") or {}).get("accuracy"), [])
-        with _logging(home.path), _failures(home):
+        with logged(home.path), recorded(home):
             _begin(home, prepared)
             reporter.begin(prepared, done)
             for text in prepared.source.warnings:
@@ -182,7 +142,7 @@ def load_run(folder: Path) -> Run:
     return run
 
 
-def resume(folder: Path, reporter: Reporter) -> Outcome:
+def resume(folder: Path, reporter: Quiet) -> Outcome:
     """Finish an unfinished run from its folder alone."""
     prepared = prepare(load_run(folder))
     return execute(replace(prepared, folder=folder), reporter)
@@ -237,7 +197,7 @@ def _begin(home: RunDir, prepared: Prepared) -> None:
     )
 
 
-def encode(prepared: Prepared, reporter: Reporter) -> tuple[np.ndarray, str]:
+def encode(prepared: Prepared, reporter: Quiet) -> tuple[np.ndarray, str]:
     """Features (n, F) of every item, memory-mapped, and their cache key; computed only if no run did it before."""
     run, source = prepared.run, prepared.source
     if run.threads:
@@ -258,7 +218,7 @@ def material(prepared: Prepared, matrix: np.ndarray) -> Material:
     )
 
 
-def _work(home: RunDir, prepared: Prepared, matrix: np.ndarray, reporter: Reporter) -> None:
+def _work(home: RunDir, prepared: Prepared, matrix: np.ndarray, reporter: Quiet) -> None:
     """Train, evaluate, select and commit until the budget is spent."""
     run, dataset = prepared.run, prepared.dataset
     if len(home.metrics()) > len(prepared.batches):
@@ -324,64 +284,6 @@ def _finish(home: RunDir, prepared: Prepared, seconds: float) -> float | None:
         provenance | {"finished": now(), "seconds": round(provenance["seconds"] + seconds, 3), "error": None},
     )
     return areas["accuracy"]
-
-
-@contextmanager
-def _failures(home: RunDir) -> Iterator[None]:
-    """What goes wrong inside is written down in the folder before it leaves."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        log.warning("interrupted")
-        raise
-    except UserError as error:
-        _record(home, error)
-        raise
-    except BaseException as error:
-        log.exception("the run failed")
-        _record(home, error)
-        if isinstance(error, RunFailed):
-            raise
-        if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
-            raise RunFailed("out of memory: lower dataset.pool, or the encoder's batch_size") from error
-        if isinstance(error, OSError) and error.errno in REFUSALS:
-            raise RunFailed(f"cannot write {error.filename or f'in {home.path}'}: {REFUSALS[error.errno]}") from error
-        raise RunFailed(f"{type(error).__name__}: {error}") from error
-
-
-def _record(home: RunDir, error: BaseException) -> None:
-    with suppress(RunFailed, UserError):
-        found = {"type": type(error).__name__, "message": str(error)}
-        home.write_json("run.json", home.provenance() | {"schema": SCHEMA, "error": found})
-
-
-class _LogFile(logging.FileHandler):
-    """A log that a full disk cuts short without a word: what it would say of that, the run says itself."""
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        """Nothing."""
-
-    def close(self) -> None:
-        """Close the file, whether or not its end could be written."""
-        with suppress(OSError):
-            super().close()
-
-
-@contextmanager
-def _logging(folder: Path) -> Iterator[None]:
-    """Everything logged goes to the folder's run.log, and nowhere else."""
-    with translated(folder):
-        handler = _LogFile(folder / "run.log", encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    log.setLevel(logging.INFO)
-    log.propagate = False
-    log.addHandler(handler)
-    try:
-        log.info("process %d: alrun %s", os.getpid(), " ".join(sys.argv[1:]))
-        yield
-    finally:
-        log.removeHandler(handler)
-        handler.close()
 
 
 def unfinished(folders: Sequence[Path]) -> list[Path]:

@@ -14,6 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from .reporter import Quiet
+
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 PIPE = 160  # columns of a table that no terminal limits
@@ -80,7 +82,7 @@ def entry(name: str, about: str, details: Sequence[str]) -> None:
     console.print(table)
 
 
-class Screen:
+class Screen(Quiet):
     """Shows one run while it goes on."""
 
     def __init__(self) -> None:
@@ -150,7 +152,7 @@ class Screen:
             self._progress.stop()
             self._progress = None
 
-    def cycle(self, metrics: Mapping[str, Any], costs: Mapping[str, Any]) -> None:
+    def cycle(self, metrics: dict[str, Any], costs: dict[str, Any]) -> None:
         """One line a cycle."""
         if not self._accuracies:
             say("\ncycle  labels    acc  macro-F1    nll    ece   select    train", "dim")
