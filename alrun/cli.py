@@ -39,6 +39,18 @@ class Group(typer.core.TyperGroup):
             raise typer.Exit(1) from error
 
 
+class WithGroups(typer.core.TyperCommand):
+    """A command whose help ends with what can be chosen."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Typer's help, then each config group with its options."""
+        from . import terminal
+        from .launch import options
+
+        super().format_help(ctx, formatter)
+        terminal.choices(options())
+
+
 app = typer.Typer(
     cls=Group,
     name="alrun",
@@ -75,7 +87,8 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Show the v
 
 
 @app.command(
-    epilog="alrun run strategy=badge budget=low      alrun run -m strategy=badge,margin 'seed=range(5)' --jobs 2"
+    cls=WithGroups,
+    epilog="alrun run strategy=badge budget=low      alrun run -m strategy=badge,margin 'seed=range(5)' --jobs 2",
 )
 def run(
     override: Overrides = None,
@@ -85,12 +98,15 @@ def run(
     cfg: Annotated[bool, typer.Option("--cfg", help="Show the composed config and stop.")] = False,
     config_dir: ConfigDir = None,
     jobs: Annotated[
-        int, typer.Option("--jobs", min=1, help="Runs at the same time in a sweep (needs alrun[joblib]).")
+        int, typer.Option("--jobs", min=1, help="Runs at the same time in a sweep (needs the extra joblib).")
     ] = 1,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget what these runs had and start again.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Load everything, show the plan, write nothing.")] = False,
 ) -> None:
-    """One run, or a sweep with -m. The same command again finishes what is missing and recomputes nothing."""
+    """One run, or a sweep with -m. The same command again finishes what is missing and recomputes nothing.
+
+    A run that another process is at work on is left to it (exit 1).
+    """
     from . import launch, terminal
 
     asked = list(override or [])

@@ -73,6 +73,14 @@ def columns(header: Iterable[str], rows: Iterable[Sequence[str | Text]], right: 
     console.print(table)
 
 
+def choices(groups: Mapping[str, Sequence[str]]) -> None:
+    """Config groups and their options, as the last panel of a help page."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for group, names in groups.items():
+        table.add_row(Text(group, style="cyan"), Text("  ".join(names)))
+    console.print(Panel(table, title="Config groups", title_align="left", border_style="dim"))
+
+
 def entry(name: str, about: str, details: Sequence[str]) -> None:
     """A name, what it is, and below it what it needs and costs."""
     table = Table.grid(padding=(0, 2, 0, 0))
