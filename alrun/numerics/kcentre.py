@@ -31,33 +31,33 @@ def farthest_first(points: Tensor, centres: Tensor, n: int, *, block: int = BLOC
     picks, distances = [], []
     if not len(centres):
         picks, distances, centres = [0], [math.inf], points[:1]
-    bound = _squared(scale, points, scale.rows(centres), block)  # (u,) squared
+    bound = _upper(scale, points, scale.rows(centres), block)  # (u,) squared, -1 once picked
     bound[picks] = -1
-    late = torch.zeros(len(points), dtype=torch.bool, device=points.device)  # (u,) not measured since the last pick
-    added = bound.new_empty(n, points.shape[1])  # picks since every point was last measured
-    fresh = spent = 0
+    added = bound.new_empty(len(centres) + n, points.shape[1])  # centres since every point was last measured exactly
+    added[: len(centres)] = scale.rows(centres)
+    fresh, spent, ahead = len(centres), 0, AHEAD
     while len(picks) < n:
-        first = int(bound.argmax())
-        if not late[first]:
-            picks.append(first)
-            distances.append(math.sqrt(bound[first].item()) / scale.factor)
-            bound[first] = -1
-            added[fresh] = scale.rows(points[first])
-            fresh += 1
-            late.fill_(True)
-        elif spent > len(points):  # measuring the leaders again and again has cost a whole pass: do one
+        if spent > len(points):  # measuring the leaders again and again has cost a whole pass: do one
             taken = torch.tensor(picks, device=points.device)
             bound = torch.minimum(bound, _squared(scale, points, added[:fresh], block))
             bound[taken] = -1
-            late.fill_(False)
             fresh = spent = 0
-        else:
-            lead = torch.where(late, bound, -1).topk(min(AHEAD, len(points))).indices
-            lead = lead[bound[lead] >= 0]
+        top = bound.topk(min(ahead + 1, len(points)))
+        lead, rest = top.indices[:ahead], top.values[ahead:].sum()  # all others are at most at `rest`
+        if fresh:
             again = squared_distances(scale.rows(points[lead]), added[:fresh], chunk=block).amin(1)
             bound[lead] = torch.minimum(bound[lead], again)
-            late[lead] = False
             spent += len(lead)
+        best = bound[lead].max()
+        if best <= rest and len(lead) < len(points):  # a tie or a late one among the others: look at more of them
+            ahead *= 2
+            continue
+        first = lead[bound[lead] == best].min()
+        picks.append(int(first))
+        distances.append(math.sqrt(best.item()) / scale.factor)
+        bound[first] = -1
+        added[fresh] = scale.rows(points[first])
+        fresh, ahead = fresh + 1, AHEAD
     return torch.tensor(picks, device=points.device), bound.new_tensor(distances)
 
 
@@ -68,13 +68,27 @@ class _Scale:
     """
 
     def __init__(self, points: Tensor) -> None:
-        low, high = (x.double() for x in points.aminmax(dim=0))
+        low, high = points.amin(0).double(), points.amax(0).double()
         spread = torch.linalg.vector_norm(high - low).item()
         self.factor = 2.0 ** -math.ceil(math.log2(spread)) if spread > 0 else 1.0
         self.shift = ((low + high) / 2 * self.factor).round() / self.factor
 
     def rows(self, x: Tensor) -> Tensor:
         return (x.double() - self.shift) * self.factor
+
+
+def _upper(scale: _Scale, points: Tensor, centres: Tensor, block: int) -> Tensor:
+    """(u,) float64, no less than the squared distance to the nearest centre: single precision plus its error."""
+    near = centres.float()
+    lengths = near.square().sum(1)  # (l,)
+    parts, longest = [], lengths.max()
+    for x in points.split(block):
+        rows = scale.rows(x).float()
+        own = rows.square().sum(1)
+        parts.append((rows @ near.T).mul_(-2).add_(lengths).amin(1).add_(own))
+        longest = torch.maximum(longest, own.max())
+    error = 4 * (points.shape[1] + 4) * torch.finfo(torch.float32).eps * longest
+    return torch.cat(parts).clamp_min_(0).double() + error
 
 
 def _squared(scale: _Scale, points: Tensor, centres: Tensor, block: int) -> Tensor:
