@@ -7,7 +7,7 @@ from torch import Tensor
 from ..errors import UserError
 from ..numerics.dropout import dropped_predictions, unstable
 from ..registry import strategy
-from ..types import Selection, Size, View
+from ..types import Head, Selection, Size, View
 from .clustering import fill, spread_out
 
 BLOCK = 4096  # items whose inputs are dropped at a time
@@ -34,13 +34,18 @@ def dropquery(view: View, n: int, *, dropout: float, draws: int, per_pick: int) 
     if not len(view.labelled):
         picks = spread_out(_unit(view, view.unlabelled), n, view.rng)
         return Selection(view.unlabelled[picks], torch.full((n,), float("nan"), device=picks.device))
-    embeddings = view.signals.embeddings(view.unlabelled)  # (u, D)
-    without = view.signals.logits(view.unlabelled).argmax(1)  # (u,)
-    predicted = dropped_predictions(embeddings, head.weight, head.bias, dropout, draws, view.rng, block=BLOCK)
-    contradictions, threshold, candidates = unstable(without, predicted, per_pick * n)
+    contradictions, threshold, candidates = _doubted(view, head, dropout, draws, per_pick * n)
     picks = _spread(view, candidates, n, view.rng)
     notes = {"candidates": float(len(candidates)), "threshold": float(threshold)}
     return Selection(view.unlabelled[picks], contradictions[picks].double() / draws, notes)
+
+
+def _doubted(view: View, head: Head, dropout: float, draws: int, wanted: int) -> tuple[Tensor, int, Tensor]:
+    """Contradictions of each item, their threshold and who is above it. The embeddings are let go before k-means."""
+    embeddings = view.signals.embeddings(view.unlabelled)  # (u, D)
+    without = view.signals.logits(view.unlabelled).argmax(1)  # (u,)
+    predicted = dropped_predictions(embeddings, head.weight, head.bias, dropout, draws, view.rng, block=BLOCK)
+    return unstable(without, predicted, wanted)
 
 
 def _spread(view: View, candidates: Tensor, n: int, rng: np.random.Generator) -> Tensor:
