@@ -91,6 +91,7 @@ def cycles(
             index=cycle,
             metrics={"cycle": cycle, "n_labelled": len(labelled), "n_acquired": len(chosen)}
             | metrics
+            | {f"model/{name}": _finite(value) for name, value in predictor.notes.items()}
             | {f"strategy/{name}": _finite(value) for name, value in notes.items()},
             costs={
                 "cycle": cycle,

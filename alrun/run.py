@@ -16,7 +16,7 @@ from . import registry
 from .budget import fit, initial_size, schedule
 from .config import Run, anchored, check, plain, run_path
 from .data import load
-from .data.source import Source
+from .data.source import Chosen, Source
 from .data.split import Dataset, split
 from .encoders import cache, settle
 from .encoders.encoder import Encoder
@@ -215,6 +215,8 @@ def material(prepared: Prepared, matrix: np.ndarray) -> Material:
         features={part: torch.from_numpy(matrix[index]).to(device) for part, index in rows.items()},
         n_classes=dataset.n_classes,
         device=device,
+        items={part: Chosen(dataset.source.items, index) for part, index in rows.items()},
+        kind=dataset.source.kind,
     )
 
 

@@ -1,14 +1,15 @@
 """The nouns everyone shares: what a strategy sees, what it returns, what a run writes."""
 
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 # Shape letters used everywhere: N pool, u unlabelled, l labelled, v target, t test, n chosen or any,
-# C classes, F encoder features, D model embeddings.
+# C classes, F encoder features, D model embeddings, b items of a batch, P parameters.
 
 Part = Literal["pool", "target", "test"]
 
@@ -92,6 +93,56 @@ class Outputs(NamedTuple):
     embeddings: Tensor  # (n, D)
 
 
+class Scope(StrEnum):
+    """Which parameters of a network gradients are taken with respect to."""
+
+    head = "head"  # the last layer
+    last_block = "last_block"  # what is trained of the last block below it
+    lora = "lora"  # the adapters
+    all = "all"  # everything that is trained
+
+
+class Batch(NamedTuple):
+    """Items of about one length, ready for a network."""
+
+    at: Tensor  # (b,) int64 positions in the `idx` that was asked for
+    inputs: Mapping[str, Tensor]  # what the network reads, first axis b
+    labels: Tensor  # (b,) int64; of a language model: (b, L) tokens, IGNORED outside the completion
+
+
+class Moments(NamedTuple):
+    """Adam's state after the last step, by the names of the parameters."""
+
+    first: Mapping[str, Tensor]
+    second: Mapping[str, Tensor]
+    step: int
+    betas: tuple[float, float]
+    eps: float
+
+
+class Network(Protocol):
+    """A trained network as its gradients see it: in evaluation mode, without dropout."""
+
+    @property
+    def module(self) -> nn.Module:
+        """The network, for hooks. Names of parameters are those of `module.named_parameters()`."""
+
+    def parameters(self, scope: Scope) -> dict[str, Tensor]:
+        """Trained parameters of a scope by name, in the module's order. Raises UserError where it has none."""
+
+    def losses(self, parameters: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        """(b,) loss of each item in nats, a function of these parameters in place of the network's own."""
+
+    def batches(self, part: "Part", idx: Tensor, labels: Tensor) -> Iterator[Batch]:
+        """The items `idx` of a part with these labels (n,), sorted by length."""
+
+    def moments(self) -> Moments | None:
+        """Adam's state at the end of training; None where nothing was trained."""
+
+    def checkpoints(self) -> "Sequence[tuple[float, Network]]":
+        """(mean learning rate, network) of each checkpoint of this training, the last one included."""
+
+
 class Predictor(Protocol):
     """A trained model."""
 
@@ -101,9 +152,16 @@ class Predictor(Protocol):
     def head(self) -> Head | None:
         """The last layer, or None if it is not linear."""
 
+    def network(self) -> Network | None:
+        """What gradients beyond the head are taken of; None where there is nothing beyond it."""
+
     @property
     def loss(self) -> float:
         """Mean training cross-entropy in nats at the end of training; NaN when there were no labels."""
+
+    @property
+    def notes(self) -> Mapping[str, float]:
+        """What else the model has to say of itself, e.g. {"steps": 60}; written with the metrics as model/..."""
 
 
 # (idx (l,) into the pool, labels (l,), rng) -> a model trained afresh on them; l = 0 gives the initial model.

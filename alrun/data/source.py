@@ -43,6 +43,19 @@ class Source:
         return np.setdiff1d(np.arange(len(self.labels)), self.test)
 
 
+class Chosen(Sequence):
+    """The items of some rows, fetched when they are looked at."""
+
+    def __init__(self, items: Items, rows: np.ndarray) -> None:
+        self.items, self.rows = items, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, at):  # type: ignore[override]
+        return self.items[self.rows[at]]
+
+
 def digests(items: Items) -> list[bytes]:
     """One 16-byte hash per item: equal content, equal hash."""
     if isinstance(items, Images):

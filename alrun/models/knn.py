@@ -1,6 +1,7 @@
 """The label of the nearest labelled point."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -23,9 +24,14 @@ class Nearest:
     labels: Tensor  # (l,) in the order they were acquired
     temperature: float
     loss: float = float("nan")  # nothing is trained
+    notes: Mapping[str, float] = field(default_factory=dict)
 
     def head(self) -> None:
         """There is no last layer."""
+        return None
+
+    def network(self) -> None:
+        """There are no parameters."""
         return None
 
     def outputs(self, part: Part, idx: Tensor) -> Outputs:

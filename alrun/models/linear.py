@@ -1,6 +1,7 @@
 """Softmax regression on frozen features."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ class Linear:
     weight: Tensor  # (C, F)
     bias: Tensor  # (C,)
     loss: float
+    notes: Mapping[str, float] = field(default_factory=dict)
 
     def outputs(self, part: Part, idx: Tensor) -> Outputs:
         """Embeddings are the centred unit features: what the only layer reads."""
@@ -29,6 +31,10 @@ class Linear:
     def head(self) -> Head:
         """The only layer."""
         return Head(self.weight, self.bias)
+
+    def network(self) -> None:
+        """The head is all there is."""
+        return None
 
 
 @model

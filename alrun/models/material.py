@@ -1,7 +1,8 @@
-"""What a model may learn from: the encoder's features of each part of a dataset, without a single label."""
+"""What a model may learn from: the items of each part of a dataset and their features, without a single label."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,11 +13,13 @@ from ..types import Part
 
 @dataclass(frozen=True)
 class Material:
-    """The features of the pool, the target and the test split, on the device where models live."""
+    """The pool, the target and the test split: features on the device where models live, and the items themselves."""
 
     features: Mapping[Part, Tensor]  # part -> (n, F) float32
     n_classes: int
     device: torch.device
+    items: Mapping[Part, Sequence[Any]] = field(default_factory=dict)  # part -> n texts, pictures or rows of numbers
+    kind: str = "table"  # of the items, as data/source.py names it
 
     def rows(self, part: Part, idx: Tensor) -> Tensor:
         """(n, F) features of the items `idx` of a part, as the encoder gave them."""

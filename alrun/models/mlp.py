@@ -1,6 +1,7 @@
 """A network with one hidden layer on frozen features."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ class Network:
     mean: Tensor  # (F,)
     layers: tuple[Tensor, Tensor, Tensor, Tensor]  # inner (D, F), shift (D,), weight (C, D), bias (C,)
     loss: float
+    notes: Mapping[str, float] = field(default_factory=dict)
 
     def outputs(self, part: Part, idx: Tensor) -> Outputs:
         """Embeddings are the hidden units."""
@@ -30,6 +32,10 @@ class Network:
     def head(self) -> Head:
         """The outer layer."""
         return Head(*self.layers[2:])
+
+    def network(self) -> None:
+        """Gradients are offered of the outer layer alone."""
+        return None
 
 
 def scaled(features: Tensor, mean: Tensor) -> Tensor:
