@@ -246,7 +246,8 @@ def test_a_model_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
     with pytest.raises(UserError, match=r"'me/mine' could not be fetched .*: no network here") as caught:
         build(texts(), "hub", path="me/mine")
-    assert caught.value.hints == ("encoder.path takes a folder too",)
+    assert caught.value.hints[0] == "encoder.path takes a folder too"
+    assert huggingface_hub.constants.HF_HUB_CACHE in caught.value.hints[1] and "alrun cache" in caught.value.hints[1]
 
 
 def test_a_model_name_with_dots_stays_a_name() -> None:
@@ -309,12 +310,12 @@ def test_minilm_gives_the_benchmark_embeddings() -> None:
 
 
 def test_minilm_comes_from_the_hub_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    from alrun.encoders import hub, minilm
+    from alrun import pretrained
 
     asked = []
-    monkeypatch.setattr(minilm.importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setattr(hub, "snapshot", lambda *arguments: asked.append(arguments) or Path("/somewhere"))
-    assert minilm.folder() == Path("/somewhere")
+    monkeypatch.setattr(pretrained.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(pretrained, "snapshot", lambda *arguments: asked.append(arguments) or Path("/somewhere"))
+    assert pretrained.minilm() == Path("/somewhere")
     assert asked[0][0] == "sentence-transformers/all-MiniLM-L6-v2" and "alrun[demo]" in asked[0][2]
 
 

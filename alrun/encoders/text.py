@@ -8,8 +8,10 @@ import numpy as np
 
 from ..data.source import Source
 from ..errors import UserError
+from ..pretrained import Pooling, Precision, digest, load, pool
 from .encoder import Encoder, Work
-from .transformer import Pooling, Precision, digest, finish, load, pool, probe
+from .pair import combined, sides
+from .transformer import finish, probe
 
 PIECE = 4096  # texts tokenised at a time
 
@@ -25,8 +27,11 @@ def text(
     batch: int,
     name: str,
 ) -> Encoder:
-    """Texts cut at `max_length` tokens, their token vectors pooled, scaled to length 1 if `normalise`."""
-    if source.kind != "text":
+    """Texts cut at `max_length` tokens, their token vectors pooled, scaled to length 1 if `normalise`.
+
+    Of a pair both texts, and how they differ.
+    """
+    if source.kind not in ("text", "pair"):
         what = "images" if source.kind == "image" else "columns"
         raise UserError(
             f"encoder {name!r} reads texts, and {source.name!r} has {what}",
@@ -48,23 +53,27 @@ def text(
         import torch
 
         tokenizer, network = load(folder, "AutoTokenizer", precision, device)
-        texts = source.items
-        assert isinstance(texts, list)
+        paired = source.kind == "pair"
         limit = min(max_length, tokenizer.model_max_length, _positions(network))
-        ids = tokens(tokenizer, texts, limit)
+        ids = [tokens(tokenizer, texts, limit) for texts in (sides(source.items) if paired else [source.items])]
 
         @torch.inference_mode()
-        def encode(rows: np.ndarray) -> np.ndarray:
-            length = max(1, *(len(ids[row]) for row in rows))
-            words = torch.full((len(rows), length), tokenizer.pad_token_id or 0)  # (b, s)
+        def vectors(ids: Sequence[np.ndarray]) -> np.ndarray:
+            length = max(1, *(len(one) for one in ids))
+            words = torch.full((len(ids), length), tokenizer.pad_token_id or 0)  # (b, s)
             mask = torch.zeros_like(words)  # (b, s) 1 where there is a token
-            for place, row in enumerate(rows):
-                words[place, : len(ids[row])] = torch.from_numpy(ids[row])
-                mask[place, : len(ids[row])] = 1
+            for place, one in enumerate(ids):
+                words[place, : len(one)] = torch.from_numpy(one)
+                mask[place, : len(one)] = 1
             mask = mask.to(device)
             return finish(pool(network(input_ids=words.to(device), attention_mask=mask), mask, pooling), normalise)
 
-        return Work(probe(encode, folder), by_length([len(one) for one in ids], batch), encode)
+        def encode(rows: np.ndarray) -> np.ndarray:
+            found = [vectors([side[row] for row in rows]) for side in ids]  # (b, F) each
+            return combined(found) if paired else found[0]
+
+        lengths = [max(len(one) for one in item) for item in zip(*ids, strict=True)]
+        return Work(probe(encode, folder), by_length(lengths, batch), encode)
 
     return Encoder(identity, start)
 

@@ -7,8 +7,9 @@ import numpy as np
 
 from ..data.source import Source
 from ..errors import UserError
+from ..pretrained import Pooling, Precision, digest, load, pool
 from .encoder import Encoder, Work, blocks
-from .transformer import Pooling, Precision, digest, finish, load, pool, probe
+from .transformer import finish, probe
 
 
 def vision(
