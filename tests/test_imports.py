@@ -17,6 +17,9 @@ ROOMS = {
     "numerics": {"numerics"},
     "strategies": {"strategies", "numerics", "types", "registry", "errors"},
     "plots": {"plots", "errors", "metrics", "rundir"},
+    "stats": {"stats", "errors", "metrics"},
+    "collect": {"identity", "errors", "rundir", "plots"},
+    "identity": set(),
     "models": {"models", "registry", "types", "errors", "numerics", "pretrained"},
     "encoders": {"encoders", "registry", "types", "errors", "data", "config", "pretrained"},
     "pretrained": {"errors"},
@@ -94,9 +97,10 @@ def test_plots_and_the_front_door_load_nothing_heavy(path: Path) -> None:
         assert not early & {"torch", "transformers", "sklearn", "datasets"}
     if here in ("cli", "completion", "launch", "listing", "doctor", "config", "registry", "errors", "terminal"):
         assert not early & {"torch", "transformers", "sklearn", "pandas", "scipy", "matplotlib", "datasets"}
-    assert not early & {"transformers", "sklearn", "pandas", "datasets", "peft"} or here in ("plots", "stats")
-    if here == "stats":
-        assert not early & {"torch", "transformers", "sklearn", "matplotlib", "datasets"}
+    tables = {"plots", "stats", "collect"}  # read by commands that need them anyway
+    assert not early & {"transformers", "sklearn", "pandas", "datasets", "peft"} or here in tables
+    if here in tables:
+        assert not early & {"torch", "transformers", "sklearn", "datasets"}
 
 
 def test_only_rundir_writes_run_files() -> None:

@@ -17,6 +17,7 @@ from ..errors import UserError
 
 # What can change a number of a run; the other keys of config.yaml but the seed say where and on what it ran.
 PARTS = ("dataset", "encoder", "model", "strategy", "budget")
+SAFE = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml reads a thousand runs in a second, Python in ten
 SELECTIONS = ("cycle", "rank", "index", "label")
 ITEMS = ("pool", "pool_label", "test_label", "initial", "initial_label")
 
@@ -32,7 +33,7 @@ class RunFiles:
         """The resolved options."""
         path = self.inside("config.yaml")
         with _readable(path):
-            config = yaml.safe_load(path.read_text(encoding="utf-8"))
+            config = yaml.load(path.read_text(encoding="utf-8"), Loader=SAFE)
             for part in PARTS:
                 str(config[part]["name"])
             int(config["seed"])
@@ -49,8 +50,8 @@ class RunFiles:
         return facts
 
     @cached_property
-    def metrics(self) -> pd.DataFrame:
-        """One row per committed cycle, null as NaN. A last line without an end was never committed."""
+    def rows(self) -> list[dict[str, Any]]:
+        """What metrics.jsonl says of each committed cycle. A last line without an end was never committed."""
         path = self.inside("metrics.jsonl")
         with _readable(path):
             lines = path.read_text(encoding="utf-8").split("\n")[:-1]
@@ -61,10 +62,28 @@ class RunFiles:
                 int(row["n_labelled"])
         if not rows:
             raise UserError(f"{path} has no committed cycle", f"alrun resume {self.folder} goes on with the run")
-        table = pd.DataFrame(rows)
+        return rows
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame:
+        """One row per committed cycle, null as NaN."""
+        table = pd.DataFrame(self.rows)
         numeric = [column for column in table if column not in ("cycle", "n_labelled")]
         table[numeric] = table[numeric].apply(pd.to_numeric, errors="coerce").astype(float)
         return table
+
+    @cached_property
+    def costs(self) -> list[dict[str, Any]]:
+        """Seconds and memory of the committed cycles; none where costs.jsonl is absent."""
+        path = self.inside("costs.jsonl")
+        if not path.exists():
+            return []
+        with _readable(path):
+            found = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+            for cycle, row in enumerate(found):
+                if not isinstance(row, dict) or row.get("cycle") != cycle:
+                    raise ValueError(f"line {cycle + 1} is not cycle {cycle}")
+        return found[: len(self.rows)]
 
     @cached_property
     def selections(self) -> pd.DataFrame:
@@ -121,10 +140,14 @@ class RunFiles:
         with _readable(path), np.load(path, allow_pickle=False) as found:
             return {key: found[key] for key in keys}
 
+    @cached_property
+    def _root(self) -> Path:
+        return self.folder.resolve()
+
     def inside(self, name: str) -> Path:
         """A path in this folder. Raises UserError if a link leads out of it."""
         path = self.folder / name
-        if not path.resolve().is_relative_to(self.folder.resolve()):
+        if not path.resolve().is_relative_to(self._root):
             raise UserError(f"{path} leads out of its run folder", "replace the link by what it points to")
         return path
 

@@ -1,0 +1,55 @@
+"""Learning curves as one long table, and what is read off them.
+
+A table of curves has one row per run and label count: setting, strategy, seed, labels, value. A *setting* is what
+strategies are compared in: data set, encoder, model and budget. A table of scores has one number per run: setting,
+strategy, seed, score.
+"""
+
+import numpy as np
+import pandas as pd
+
+from ..metrics import area_under_curve
+from .intervals import interval
+
+CURVES = ["setting", "strategy", "seed", "labels", "value"]
+LINE = ["setting", "strategy"]
+
+
+def aulc(curves: pd.DataFrame) -> pd.DataFrame:
+    """Area under each run's learning curve over labels, divided by the width, so it reads like the metric: scores."""
+    rows = [
+        (*key, area_under_curve(part["labels"], part["value"]))
+        for key, part in curves.groupby([*LINE, "seed"], sort=False)
+    ]
+    return pd.DataFrame(rows, columns=[*LINE, "seed", "score"]).astype({"score": float})
+
+
+def final(curves: pd.DataFrame) -> pd.DataFrame:
+    """The value at each run's last label count: scores."""
+    last = curves.groupby([*LINE, "seed"], sort=False).tail(1)
+    return last.rename(columns={"value": "score"})[[*LINE, "seed", "score"]].reset_index(drop=True)
+
+
+def bands(curves: pd.DataFrame, *, kind: str, level: float, resamples: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Mean over seeds and its interval at each label count: setting, strategy, labels, seeds, mean, low, high, sd.
+
+    A label count that not every seed of a line has is left out: it would change who is averaged.
+    """
+    found = []
+    for (setting, strategy), part in curves.groupby(LINE, sort=False):
+        table = part.pivot(index="seed", columns="labels", values="value").dropna(axis=1)  # (seeds, label counts)
+        values = table.to_numpy()
+        mean, low, high = interval(values, kind=kind, level=level, resamples=resamples, rng=rng)
+        sd = values.std(axis=0, ddof=1) if len(table) > 1 else np.full(len(mean), np.nan)
+        band = {"labels": table.columns.to_numpy(), "seeds": len(table), "mean": mean, "low": low, "high": high}
+        found.append(pd.DataFrame({"setting": setting, "strategy": strategy} | band | {"sd": sd}))
+    columns = ["setting", "strategy", "labels", "seeds", "mean", "low", "high", "sd"]
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=columns)
+
+
+def summarise(
+    scores: pd.DataFrame, *, kind: str, level: float, resamples: int, rng: np.random.Generator
+) -> pd.DataFrame:
+    """One row per line of a table of scores: setting, strategy, seeds, mean, low, high, sd."""
+    point = scores.rename(columns={"score": "value"}).assign(labels=0)
+    return bands(point, kind=kind, level=level, resamples=resamples, rng=rng).drop(columns="labels")
