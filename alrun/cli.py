@@ -29,8 +29,9 @@ class Group(typer.core.TyperGroup):
         except RunFailed as error:
             terminal.failure(str(error))
             raise typer.Exit(1) from error
-        except KeyboardInterrupt:
-            terminal.failure("interrupted: committed cycles are kept, the same command continues")
+        except KeyboardInterrupt as error:
+            left = f"; {error}" if str(error) else ""
+            terminal.failure(f"interrupted: committed cycles are kept, the same command continues{left}")
             raise typer.Exit(130) from None
         except OSError as error:
             if error.errno not in REFUSALS:
@@ -174,8 +175,9 @@ def _sweep(asked: list[str], config_dir: Path | None, cells: list[Any], fresh: b
     reused = {cell.folder for cell in cells if RunDir(cell.folder).status() == "done"}
     table = terminal.SweepTable(cells, reused)
     if len(reused) < len(cells):
+        todo = [cell.run for cell in cells if cell.folder not in reused]
         with terminal.watching(table):
-            launch.sweep(asked, config_dir)
+            launch.sweep(asked, config_dir, todo)
     table.finish()
     done = [cell.folder for cell in cells if RunDir(cell.folder).status() == "done"]
     if done:

@@ -20,7 +20,7 @@ def recorded(home: RunDir) -> Iterator[None]:
     """What goes wrong inside is written down in the folder before it leaves."""
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):  # the latter is how a queue takes a job back
         log.warning("interrupted")
         raise
     except UserError as error:

@@ -1,6 +1,6 @@
 """The only module that talks to Hydra: composing, listing options, expanding and launching sweeps."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +15,14 @@ from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from .config import Run, config_dir, strict
 from .errors import UserError, explain
+from .launchers import LAUNCHERS
 
 ConfigStore.instance().store(name="schema", node=Run)
 
@@ -116,7 +118,7 @@ def wants_sweep(overrides: Sequence[str], extra: Path | None = None) -> bool:
 
 
 def job(cfg: DictConfig) -> float | None:
-    """What Hydra's launcher runs, here or in another process: one run in its own folder."""
+    """What a launcher or sweeper of another package runs: one run in its own folder."""
     from .run import attempt
 
     with open_dict(cfg):
@@ -124,10 +126,24 @@ def job(cfg: DictConfig) -> float | None:
     return attempt(strict(cfg))
 
 
-def sweep(overrides: Sequence[str], extra: Path | None, task: Callable = job) -> None:
-    """Run `task` at every point of a sweep, with Hydra's sweeper and launcher."""
-    with session(complete(overrides, extra)) as app:
-        app.multirun("config", task, [*complete(overrides, extra), "hydra.mode=MULTIRUN"])
+def sweep(overrides: Sequence[str], extra: Path | None, runs: Sequence[Run]) -> None:
+    """Compute `runs`, the unfinished points of a sweep, where hydra/launcher says.
+
+    A launcher or a sweeper that is not ours gets the overrides, as in any application of Hydra.
+    """
+    asked = [*complete(overrides, extra), "hydra.mode=MULTIRUN"]
+    with session(asked) as app:
+        hydra_cfg = app.compose_config(
+            config_name="config", overrides=asked, run_mode=RunMode.MULTIRUN, with_log_configuration=False
+        ).hydra
+        choices = hydra_cfg.runtime.choices
+        launcher = LAUNCHERS.get(choices["hydra/launcher"])
+        if launcher is None or choices["hydra/sweeper"] != "basic":
+            app.multirun("config", job, asked)
+            return
+        options = OmegaConf.to_container(hydra_cfg.launcher, resolve=True)
+    assert isinstance(options, dict)
+    launcher(runs, {str(key): value for key, value in options.items() if key != "_target_"})
 
 
 def plugins() -> dict[str, list[str]]:

@@ -83,10 +83,10 @@ class RunDir:
         try:
             with open(self.path / ".lock") as handle:
                 fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except OSError:
+        except BlockingIOError:
             return True
+        except OSError:  # there is none, or this file system cannot lock: nobody is at work
+            return False
         return False
 
     def status(self) -> str:
@@ -115,6 +115,8 @@ class RunDir:
                     if attempt == tries - 1:
                         raise RunFailed(f"another process is at work in {self.path}") from None
                     time.sleep(pause)
+                except OSError as error:
+                    raise RunFailed(f"{self.path}: this file system cannot lock files ({error.strerror})") from error
             yield
 
     def clear(self) -> None:

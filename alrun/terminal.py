@@ -189,6 +189,8 @@ class SweepTable:
         self.reused = reused
         self.began = time.time()
         self.shown: set[Path] = set()
+        self.over = False
+        self.before = sum(row[1] for row in self.rows())  # cycles that were there
 
     def rows(self) -> list[tuple[Any, int, dict[str, Any], str, str]]:
         """(cell, cycles done, last metrics, status, error) per cell."""
@@ -205,10 +207,24 @@ class SweepTable:
                 status = "waiting"
             else:
                 status = home.status()
+                if status in ("killed", "failed") and not self._touched(cell.folder):
+                    status = "waiting"  # from an earlier sweep: its turn comes
                 written = home.provenance().get("error") or {}
                 error = f"{written.get('type')}: {written.get('message')}" if written and status == "failed" else ""
             found.append((cell, len(lines), lines[-1] if lines else {}, status, error))
         return found
+
+    def _touched(self, folder: Path) -> bool:
+        """Whether a process of this sweep has begun in a folder; when the sweep is over, everything counts."""
+        log = folder / "run.log"
+        return self.over or (log.exists() and log.stat().st_mtime >= self.began)
+
+    def left(self, rows: Sequence[Any]) -> float | None:
+        """Seconds until the last cell is done, at the pace of the cycles so far; None before the first."""
+        total = sum(len(row[0].batches) + 1 for row in rows if row[3] != "failed")
+        done = sum(row[1] for row in rows if row[3] != "failed")
+        new = sum(row[1] for row in rows) - self.before
+        return None if new <= 0 or done >= total else (time.time() - self.began) / new * (total - done)
 
     def render(self) -> Group:
         """The table as it is now."""
@@ -232,11 +248,11 @@ class SweepTable:
         if len(rows) > 60:
             table.add_row(Text(f"... and {len(rows) - 60} more", style="dim"))
         done = counts["done"] + counts["reused"]
-        left = ""
-        if 0 < counts["done"] < len(rows) - counts["reused"]:
-            spent = time.time() - self.began
-            left = f" · about {seconds(spent / counts['done'] * (len(rows) - done))} left"
-        return Group(table, Text(f"{done} of {len(rows)} done · {counts['failed']} failed{left}", style="dim"))
+        parts = [f"{done} of {len(rows)} done", f"{counts['failed']} failed"]
+        parts += [f"{counts[name]} {name}" for name in ("running", "waiting", "killed", "reused") if counts[name]]
+        left = None if self.over else self.left(rows)
+        parts += [f"about {seconds(left)} left"] if left is not None else []
+        return Group(table, Text(" · ".join(parts), style="dim"))
 
     def lines(self) -> None:
         """Say each newly ended cell once, where nobody looks at a live table."""
@@ -248,6 +264,7 @@ class SweepTable:
 
     def finish(self) -> None:
         """The table as it ended."""
+        self.over = True
         console.print(self.render(), width=None if console.is_terminal else PIPE)
 
 
