@@ -23,6 +23,8 @@ from .registry import option as option
 from .registry import option_file as option_file
 
 IDENTITY = ("dataset", "encoder", "model", "strategy", "budget", "seed")
+# Options of datasets that came later: at these values a run keeps the name it had before there was such an option.
+YOUNGER = {"task": "classification", "bins": None}
 
 
 class Initial(StrEnum):
@@ -31,6 +33,13 @@ class Initial(StrEnum):
     none = "none"
     random = "random"
     one_per_class = "one_per_class"
+
+
+class Task(StrEnum):
+    """What labels are."""
+
+    classification = "classification"  # names of classes
+    ordinal = "ordinal"  # numbers on a scale, whose levels are the classes
 
 
 class Unit(StrEnum):
@@ -52,11 +61,13 @@ class DatasetConfig:
     revision: str | None = None  # hub: commit, tag or branch
     train: str | None = None  # a file, or the name of a split
     test: str | None = None  # a file, the name of a split, or a fraction of the train rows
-    input: Any = None  # one column, or a list of columns; an array's name in an NPZ
+    input: Any = None  # one column, or a list: two texts are a pair, numbers a row; an array's name in an NPZ
     label: str | None = None
     test_input: str | None = None  # NPZ: where both splits are in one file
     test_label: str | None = None
     # -- for every dataset
+    task: Task = Task.classification
+    bins: int | None = None  # ordinal: levels by quantiles of the train labels instead of each number its own
     pool: int | None = None  # a seeded random part of the pool
     target: int = 5  # labelled items per class that are known from the start and never queried
     imbalance: float = 1.0  # long tail: the largest class is this many times the smallest
@@ -126,6 +137,11 @@ def check(run: Run) -> None:
     dataset, budget = run.dataset, run.budget
     _demand(run.seed >= 0, f"seed={run.seed} is negative", "seed=0 or more")
     _demand(run.threads is None or run.threads >= 1, f"threads={run.threads} is below 1", "threads=1 or more")
+    _demand(
+        dataset.bins is None or (dataset.task == Task.ordinal and dataset.bins >= 2),
+        f"dataset.bins={dataset.bins} with dataset.task={dataset.task}",
+        "dataset.task=ordinal and 2 bins or more",
+    )
     _demand(dataset.pool is None or dataset.pool >= 1, f"dataset.pool={dataset.pool} is below 1", "leave it out")
     _demand(dataset.target >= 0, f"dataset.target={dataset.target} is negative", "dataset.target=0 for no target set")
     _demand(
@@ -174,6 +190,9 @@ def plain(run: Run) -> dict[str, Any]:
 def run_path(run: Run) -> str:
     """dataset/encoder-model/strategy-budget/s<seed>-<hash of every value that can change a number>."""
     values = plain(run)
+    for key, value in YOUNGER.items():
+        if values["dataset"][key] == value:
+            del values["dataset"][key]
     identity = json.dumps({key: values[key] for key in IDENTITY}, sort_keys=True)
     digest = sha256(identity.encode()).hexdigest()[:8]
     name = {key: values[key]["name"] for key in ("dataset", "encoder", "model", "strategy", "budget")}

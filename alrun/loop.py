@@ -14,7 +14,7 @@ from . import registry
 from .config import Initial, Run
 from .data.split import Dataset
 from .errors import UserError
-from .metrics import evaluate, mean_entropy
+from .metrics import evaluate, mean_entropy, nll
 from .models.material import Material
 from .signals import ModelSignals
 from .streams import Stream, stream
@@ -112,14 +112,17 @@ def cycles(
 def _evaluated(
     predictor: Predictor, signals: ModelSignals, dataset: Dataset, labelled: Tensor, labels: Tensor
 ) -> tuple[dict[str, float | int | None], dict[str, np.ndarray]]:
-    """Metrics on the test split, and the predictions behind them."""
-    n_classes = len(dataset.source.classes)
+    """Metrics on the test split and the target split, and the test predictions behind them."""
+    source, n_classes = dataset.source, len(dataset.source.classes)
     logits = predictor.outputs("test", torch.arange(len(dataset.test))).logits.double().cpu()  # (t, C)
     confidence, prediction = logits.softmax(dim=1).max(dim=1)  # (t,)
     every = torch.arange(len(dataset.pool))
+    values = None if source.values is None else source.values[dataset.test]  # (t,)
     metrics: dict[str, float | int | None] = dict(
-        evaluate(logits.numpy(), dataset.source.labels[dataset.test], n_classes)
+        evaluate(logits.numpy(), source.labels[dataset.test], n_classes, source.levels, values)
     )
+    aimed = predictor.outputs("target", torch.arange(len(dataset.target))).logits.double().cpu()  # (v, C)
+    metrics["target/nll"] = nll(aimed.numpy(), source.labels[dataset.target])
     counts = torch.bincount(labels, minlength=n_classes).tolist()  # (C,)
     metrics |= {f"bought/{c}": count for c, count in enumerate(counts)}
     metrics |= {

@@ -75,10 +75,17 @@ def mean_entropy(logits: ArrayLike) -> float | None:
     return _mean(entropy(logits)) if len(np.asarray(logits)) else None
 
 
-def evaluate(logits: ArrayLike, labels: ArrayLike, n_classes: int) -> dict[str, float | None]:
+def evaluate(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    n_classes: int,
+    levels: ArrayLike | None = None,
+    values: ArrayLike | None = None,
+) -> dict[str, float | None]:
     """Every test metric of one model. `test/recall/<class>` comes last, one key a class.
 
-    The prediction is the first class with the largest logit.
+    The prediction is the first class with the largest logit. With the `levels` of an ordinal task and the `values`
+    that its labels were, four more metrics join.
     """
     logits, labels = np.asarray(logits, dtype=np.float64).reshape(-1, n_classes), np.asarray(labels, dtype=np.int64)
     predicted, probs = logits.argmax(axis=1), np.exp(log_softmax(logits)) if len(logits) else logits
@@ -90,7 +97,69 @@ def evaluate(logits: ArrayLike, labels: ArrayLike, n_classes: int) -> dict[str, 
         "test/brier": brier(probs, labels),
         "test/ece": ece(probs[np.arange(len(labels)), predicted], predicted == labels),
     }
+    if levels is not None and values is not None:
+        found |= graded(probs, predicted, labels, levels, values)
     return found | {f"test/recall/{c}": recall for c, recall in enumerate(recalls(predicted, labels, n_classes))}
+
+
+def graded(
+    probs: ArrayLike, predicted: ArrayLike, labels: ArrayLike, levels: ArrayLike, values: ArrayLike
+) -> dict[str, float | None]:
+    """Metrics of a prediction on a scale: errors in its unit, agreement, and order.
+
+    Each error is that of the prediction which makes it smallest in expectation: the median level for the mean absolute
+    error, the expected level for the root of the mean squared error. Spearman's correlation is that of the expected
+    level, kappa that of the most probable level.
+    """
+    probs, levels, values = (np.asarray(array, dtype=np.float64) for array in (probs, levels, values))
+    probs = probs.reshape(-1, len(levels))  # (n, C)
+    expected, middle = probs @ levels, levels[median(probs)]  # (n,) each
+    squared = _mean(np.square(expected - values))
+    return {
+        "test/mae": _mean(np.abs(middle - values)),
+        "test/rmse": None if squared is None else squared**0.5,
+        "test/qwk": quadratic_kappa(predicted, labels, len(levels)),
+        "test/spearman": spearman(expected, values),
+    }
+
+
+def median(probs: ArrayLike) -> NDArray[np.int64]:
+    """(n,) the lowest class up to which half of the probability lies."""
+    return (np.asarray(probs, dtype=np.float64).cumsum(axis=1) < 0.5 - 1e-12).sum(axis=1)
+
+
+def quadratic_kappa(predicted: ArrayLike, labels: ArrayLike, n_classes: int) -> float | None:
+    """Agreement of two ratings beyond chance, a disagreement weighing by its square in classes (Cohen 1968): at most 1.
+
+    0 for a constant prediction; None where both are constant and equal, and agreement says nothing.
+    """
+    predicted, labels = np.asarray(predicted, dtype=np.int64), np.asarray(labels, dtype=np.int64)
+    if not len(labels):
+        return None
+    said, real = (np.bincount(found, minlength=n_classes) / len(labels) for found in (predicted, labels))  # (C,)
+    apart = np.square(np.subtract.outer(np.arange(n_classes), np.arange(n_classes)))  # (C, C)
+    chance = float(said @ apart @ real)
+    return 1 - float(np.square(predicted - labels).mean()) / chance if chance else None
+
+
+def spearman(one: ArrayLike, other: ArrayLike) -> float | None:
+    """Correlation of ranks, ties sharing their mean rank; None where one side is constant."""
+    ranks = [_ranks(np.asarray(values, dtype=np.float64)) for values in (one, other)]
+    if any(not len(rank) or np.ptp(rank) == 0 for rank in ranks):
+        return None
+    first, second = (rank - rank.mean() for rank in ranks)
+    return float((first * second).sum() / np.sqrt(np.square(first).sum() * np.square(second).sum()))
+
+
+def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n,) ranks from 0; values that differ by rounding alone are equal."""
+    room = 1e-9 * np.abs(values).max(initial=0.0)
+    order = np.argsort(values, kind="stable")
+    group = np.concatenate([[0], np.cumsum(np.diff(values[order]) > room)]) if len(values) else np.zeros(0, np.int64)
+    count = np.bincount(group)  # (groups,)
+    found = np.empty(len(values))
+    found[order] = (np.cumsum(count) - (count + 1) / 2)[group]
+    return found
 
 
 def area_under_curve(x: ArrayLike, y: ArrayLike) -> float | None:

@@ -35,6 +35,7 @@ from .types import Cycle, Part
 log = logging.getLogger("alrun")
 FORMATS = ("png", "svg")
 CURVES = ("test/accuracy", "test/balanced_accuracy", "test/macro_f1", "test/nll")
+SOME_CURVES = ("target/nll", "test/mae", "test/rmse", "test/qwk", "test/spearman")  # where a run has them
 
 
 @dataclass(frozen=True)
@@ -217,6 +218,7 @@ def material(prepared: Prepared, matrix: np.ndarray) -> Material:
         device=device,
         items={part: Chosen(dataset.source.items, index) for part, index in rows.items()},
         kind=dataset.source.kind,
+        levels=None if dataset.source.levels is None else torch.from_numpy(dataset.source.levels).to(device),
     )
 
 
@@ -271,13 +273,14 @@ def _finish(home: RunDir, prepared: Prepared, seconds: float) -> float | None:
     """Write the summary and close run.json; the area under the accuracy curve."""
     lines = home.metrics()
     counts = [line["n_labelled"] for line in lines]
-    areas = {name.removeprefix("test/"): area_under_curve(counts, [line[name] for line in lines]) for name in CURVES}
+    drawn = [*CURVES, *(name for name in SOME_CURVES if lines[-1].get(name) is not None)]
+    areas = {name.removeprefix("test/"): area_under_curve(counts, [line.get(name) for line in lines]) for name in drawn}
     provenance = home.provenance()
     home.write_json(
         "summary.json",
         {
             "aulc": areas,
-            "final": {name.removeprefix("test/"): lines[-1][name] for name in CURVES},
+            "final": {name.removeprefix("test/"): lines[-1][name] for name in drawn},
             "labels": provenance["labels"] | {"bought": counts[-1] - counts[0], "points": counts},
         },
     )

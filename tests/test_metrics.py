@@ -80,6 +80,51 @@ def test_ece_against_a_loop_over_bins(case):
     assert metrics.ece(confidence, correct) == pytest.approx(total)
 
 
+def test_errors_on_a_scale_agree_with_libraries(case):
+    from scipy.stats import spearmanr
+
+    logits, labels, n_classes = case
+    levels = np.sort(np.random.default_rng(0).uniform(0, 10, n_classes))
+    values = levels[labels] + np.random.default_rng(1).normal(size=len(labels))
+    found = metrics.evaluate(logits, labels, n_classes, levels, values)
+    probs = np.exp(metrics.log_softmax(logits))
+    kappa = sk.cohen_kappa_score(labels, logits.argmax(axis=1), weights="quadratic", labels=list(range(n_classes)))
+    assert found["test/qwk"] == pytest.approx(kappa)
+    assert found["test/rmse"] == pytest.approx(sk.root_mean_squared_error(values, probs @ levels))
+    assert found["test/spearman"] == pytest.approx(spearmanr(probs @ levels, values).statistic)
+    assert metrics.spearman(logits.argmax(axis=1), labels) == pytest.approx(
+        spearmanr(logits.argmax(axis=1), labels).statistic
+    )  # ties
+    loss = np.abs(levels[:, None] - levels) @ probs.T  # (C said, n) expected absolute error of each answer
+    assert found["test/mae"] == pytest.approx(np.abs(levels[loss.argmin(axis=0)] - values).mean())
+
+
+def test_errors_on_a_scale_by_hand():
+    probs = np.array([[0.5, 0.5, 0.0], [0.2, 0.3, 0.5], [0.1, 0.2, 0.7]])
+    levels, values = np.array([1.0, 2.0, 4.0]), np.array([1.0, 4.0, 5.0])
+    found = metrics.graded(probs, [0, 2, 2], [0, 2, 2], levels, values)
+    assert metrics.median(probs).tolist() == [0, 1, 2]  # half is enough, also where a sum of floats misses it
+    assert found["test/mae"] == pytest.approx((0 + 2 + 1) / 3)
+    expected = np.array([1.5, 2.8, 3.3])
+    assert found["test/rmse"] == pytest.approx(np.sqrt(((expected - values) ** 2).mean()))
+    assert found["test/spearman"] == pytest.approx(1) and found["test/qwk"] == pytest.approx(1)
+
+
+def test_kappa_by_hand():
+    # one of four is off by two: observed 4 / 4 = 1; chance: (0, 2) and (2, 0) with 3/4 * 1/2 and 1/4 * 1/2, times 4
+    assert metrics.quadratic_kappa([0, 0, 0, 2], [0, 0, 2, 2], 3) == pytest.approx(1 - 1 / (4 * (3 / 8 + 1 / 8)))
+    assert metrics.quadratic_kappa([1, 1], [0, 2], 3) == pytest.approx(0)
+    assert metrics.quadratic_kappa([1, 1], [1, 1], 3) is None and metrics.quadratic_kappa([], [], 3) is None
+
+
+def test_correlation_of_a_constant_is_undefined():
+    assert metrics.spearman([1.0, 1.0 + 1e-15], [1, 2]) is None and metrics.spearman([], []) is None
+    assert metrics.spearman([1, 2, 3], [6, 4, 2]) == pytest.approx(-1)
+    assert metrics.graded(np.zeros((0, 2)), [], [], [1, 2], []) == dict.fromkeys(
+        ("test/mae", "test/rmse", "test/qwk", "test/spearman")
+    )
+
+
 def test_area_under_curve():
     assert metrics.area_under_curve([0, 1, 3], [0.0, 1.0, 1.0]) == pytest.approx((0.5 + 2) / 3)
     assert metrics.area_under_curve([4], [0.25]) == 0.25

@@ -9,6 +9,7 @@ from ..config import DatasetConfig
 from ..errors import UserError
 from .assemble import SHARE, Rows, assemble
 from .columns import demand
+from .scale import scale
 from .source import Items, Kind, Source
 
 
@@ -30,15 +31,15 @@ def arrays(cfg: DatasetConfig, train: Path, test: Path | float) -> Source:
         )
     kind, items = _items(train, cfg.input, "dataset.input")
     rows = Rows(items, array(train, str(cfg.label), "dataset.label"))
+    graded = scale(cfg)
     if cfg.test_input is None and not isinstance(test, Path):
-        return assemble(cfg.name, kind, rows, share=test if cfg.test is not None else SHARE)
+        return assemble(cfg.name, kind, rows, share=test if cfg.test is not None else SHARE, graded=graded)
     file = test if isinstance(test, Path) else train
     other, held = _items(file, cfg.test_input or cfg.input, "dataset.test_input")
     if other != kind:
         raise UserError(f"{train.name} has {kind} items, the test split has {other} items", "use one kind of array")
-    return assemble(
-        cfg.name, kind, rows, Rows(held, array(file, str(cfg.test_label or cfg.label), "dataset.test_label"))
-    )
+    labels = array(file, str(cfg.test_label or cfg.label), "dataset.test_label")
+    return assemble(cfg.name, kind, rows, Rows(held, labels), graded=graded)
 
 
 def names(path: Path) -> list[str]:

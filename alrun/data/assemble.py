@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import UserError
-from . import checks
+from . import checks, scale
 from .images import Images, Joined
+from .scale import Scale
 from .source import Items, Kind, Source, digests, fingerprint
 
 SHARE = 0.3  # of each class, where there is no official test split
@@ -29,18 +30,22 @@ def assemble(
     classes: Sequence[str] | None = None,
     columns: Sequence[str] = (),
     notes: Sequence[str] = (),
+    graded: Scale | None = None,
 ) -> Source:
     """A checked Source. Without `test`, `share` of each class becomes the test split, the same for every seed.
 
-    `classes` are the names of labels that are class numbers already; otherwise the labels name their classes.
+    `classes` are the names of labels that are class numbers already; otherwise the labels name their classes, or with
+    `graded` are numbers on a scale.
     """
     for rows, split in ((train, "train"), (test, "test")):
         if rows is not None and len(rows.items) != len(rows.labels):
             raise UserError(
                 f"{name}: {len(rows.items)} {split} items, {len(rows.labels)} {split} labels", "one label an item"
             )
-    n = len(train.labels)
     items = train.items if test is None else _joined(name, train.items, test.items)
+    if graded is not None:
+        return _graded(name, kind, items, train, test, share, classes, columns, notes, graded)
+    n = len(train.labels)
     words = [checks.names(rows.labels, f"{name} ({split})") for rows, split in _parts(train, test)]
     if classes is not None:
         words = [_named(part, classes, name) for part in words]
@@ -52,14 +57,58 @@ def assemble(
     found = [*notes, *checks.items(kind, items, columns, name)]
     marks = digests(items)
     held = cut(labels, marks, share) if test is None else np.arange(n, len(labels))  # (t,)
+    _demand_held(held, n, name)
+    found += checks.copies(marks, labels, held) + checks.absent(known, labels, held)
+    mark = fingerprint(kind, marks, items, labels, known, held)
+    return Source(name, kind, items, labels, known, held, tuple(found), mark, tuple(columns))
+
+
+def _graded(
+    name: str,
+    kind: Kind,
+    items: Items,
+    train: Rows,
+    test: Rows | None,
+    share: float,
+    classes: Sequence[str] | None,
+    columns: Sequence[str],
+    notes: Sequence[str],
+    graded: Scale,
+) -> Source:
+    """A checked Source whose labels are numbers. The scale is fitted on train rows alone."""
+    if not len(train.labels):
+        raise UserError(f"{name} has no items", "is it the right file, or the right split?")
+    values = np.concatenate(
+        [scale.numbers(rows.labels, f"{name} ({split})") for rows, split in _parts(train, test)]
+    )  # (n,)
+    n, marks = len(train.labels), digests(items)
+
+    def fit(rows: np.ndarray) -> scale.Levels:
+        return scale.exact(rows, name) if graded.bins is None else scale.binned(rows, graded.bins, name)
+
+    # A cut needs classes to be stratified by before there are train rows to fit them on: those of all rows.
+    held = np.arange(n, len(values)) if test is not None else cut(fit(values).place(values), marks, share)
+    _demand_held(held, n, name)
+    kept = np.delete(values, held)
+    found = fit(kept)
+    labels, known = found.place(values), scale.named(found, classes)
+    said = [*notes, *checks.items(kind, items, columns, name)]
+    if graded.bins is not None and len(known) < graded.bins:
+        said.append(f"{graded.bins} bins asked for, {len(known)} found: labels repeat")
+    strange = ~np.isin(values[held], kept)
+    if graded.bins is None and strange.any():
+        said.append(f"{int(strange.sum())} test labels are between or beyond the levels of train: taken to the nearest")
+    said += checks.copies(marks, labels, held) + checks.absent(known, labels, held)
+    mark = fingerprint(kind, marks, items, labels, known, held, found.levels, values)
+    return Source(name, kind, items, labels, known, held, tuple(said), mark, tuple(columns), found.levels, values)
+
+
+def _demand_held(held: np.ndarray, n: int, name: str) -> None:
     if not len(held):
         raise UserError(
             f"{name}: no test item can be cut from {n} train items, too few of a class are different",
             "name a test split: dataset.test=",
         )
-    found += checks.copies(marks, labels, held) + checks.absent(known, labels, held)
-    mark = fingerprint(kind, marks, items, labels, known, held)
-    return Source(name, kind, items, labels, known, held, tuple(found), mark, tuple(columns))
 
 
 def _named(numbers: np.ndarray, classes: Sequence[str], name: str) -> np.ndarray:
@@ -88,7 +137,7 @@ def _joined(name: str, train: Items, test: Items) -> Items:
             )
         return np.concatenate([train, test])
     if isinstance(train, list) and isinstance(test, list):
-        return train + test
+        return train + test  # type: ignore[operator]
     raise UserError(f"{name}: the two splits hold different kinds of items", "texts, images or columns in both")
 
 

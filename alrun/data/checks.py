@@ -37,7 +37,7 @@ def names(values: np.ndarray, where: str) -> np.ndarray:
             odd = values[np.isinf(values) | (values != np.round(values))]
             raise UserError(
                 f"{len(odd)} of {len(values)} labels of {where} are not whole numbers ({odd[0]:g}, say)",
-                "labels are classes: bin a measured value first, or name another dataset.label",
+                "dataset.task=ordinal takes ratings, with dataset.bins=10 any numbers; or name another dataset.label",
             )
         values = values.astype(np.int64)
     return np.array([_name(v) for v in values.tolist()], object)
@@ -84,6 +84,11 @@ def classes(train: Sequence[str], test: Sequence[str], where: str) -> tuple[str,
 
 def items(kind: Kind, content: Items, columns: Sequence[str], where: str) -> list[str]:
     """Counted warnings about items; UserError for numbers that are not finite."""
+    if kind == "pair":
+        sides = (sum(not pair[side].strip() for pair in content) for side in (0, 1))
+        return [
+            f"{count} empty {which} texts" for which, count in zip(("first", "second"), sides, strict=True) if count
+        ]
     if kind == "text":
         empty = [row for row, text in enumerate(content) if not text.strip()]
         return [f"{len(empty)} empty texts, first in row {empty[0]}"] if empty else []

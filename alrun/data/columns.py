@@ -1,6 +1,7 @@
 """From columns of a table to the items of a dataset: texts, pictures or numbers, told apart by what is in them."""
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +28,8 @@ def demand(name: str, known: Sequence[str], where: str, option: str) -> None:
 
 
 def content(frame: Any, wanted: str | Sequence[str] | None, label: str, where: str, folder: Path) -> Content:
-    """The items of a DataFrame: the column `wanted`, several as numbers, or every numeric column but the label."""
+    """The items of a DataFrame: the column `wanted`, two of texts as pairs, several as numbers, or every numeric column
+    but the label. In a list a name may be a pattern: `llm_*` is every column that begins so."""
     from pandas.api.types import is_numeric_dtype
 
     known = [str(column) for column in frame.columns]
@@ -44,12 +46,29 @@ def content(frame: Any, wanted: str | Sequence[str] | None, label: str, where: s
         demand(wanted, known, where, "dataset.input")
         _distinct([wanted], label)
         return single(frame[wanted], wanted, where, folder)
-    wanted = [str(c) for c in wanted]
+    wanted = spelled([str(c) for c in wanted], known, label)
     for column in wanted:
         demand(column, known, where, "dataset.input")
     _distinct(wanted, label)
+    if len(wanted) == 2 and not any(is_numeric_dtype(frame[c].dtype) for c in wanted):
+        first, second = (single(frame[c], c, where, folder) for c in wanted)
+        if (first.kind, second.kind) != ("text", "text"):
+            raise UserError(
+                f"{wanted[0]!r} of {where} holds {first.kind} items, {wanted[1]!r} holds {second.kind} items",
+                "a pair is two columns of texts",
+            )
+        return Content("pair", list(zip(first.items, second.items, strict=True)))
     numbers = np.stack([_numbers(frame[c], c, where) for c in wanted], axis=1)  # (n, F)
     return Content("table", numbers, tuple(wanted))
+
+
+def spelled(wanted: Sequence[str], known: Sequence[str], label: str) -> list[str]:
+    """Column names, patterns replaced by the columns they fit; never the label by a pattern."""
+    found: list[str] = []
+    for name in wanted:
+        fitting = [c for c in known if c != label and fnmatchcase(c, name)]
+        found += [name] if name in known or not fitting else fitting
+    return list(dict.fromkeys(found))
 
 
 def _distinct(wanted: Sequence[str], label: str) -> None:
@@ -69,7 +88,7 @@ def _numbers(series: Any, column: str, where: str) -> np.ndarray:
         shown = repr(value) if len(repr(value)) < 40 else repr(value)[:36] + "..."
         raise UserError(
             f"column {column!r} of {where} is not numeric: {shown} in row {row}",
-            f"choose numeric columns, or dataset.input={column} alone if it is a text",
+            f"choose numeric columns, or dataset.input={column} alone if it is a text, or two columns of texts",
         )
     with np.errstate(over="ignore"):
         return series.to_numpy(np.float64, na_value=np.nan).astype(np.float32)

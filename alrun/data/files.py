@@ -12,6 +12,7 @@ from ..registry import dataset
 from .arrays import arrays
 from .assemble import SHARE, Rows, assemble, fraction
 from .columns import content, demand
+from .scale import scale
 from .source import Source
 
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
@@ -40,17 +41,25 @@ def files(cfg: DatasetConfig) -> Source:
     rows = Rows(first.items, _labels(frame, label, train.name))
     if not isinstance(test, Path):
         return assemble(
-            cfg.name, first.kind, rows, share=test, columns=first.columns, notes=_counters(rows.items, first)
+            cfg.name,
+            first.kind,
+            rows,
+            share=test,
+            columns=first.columns,
+            notes=_counters(rows.items, first),
+            graded=scale(cfg),
         )
     other = read(test)
-    second = _content(test, other, list(first.columns) if first.columns and cfg.input is None else cfg.input, label)
+    same = list(first.columns) if first.columns and not isinstance(cfg.input, str) else cfg.input
+    second = _content(test, other, same, label)
     if second.kind != first.kind:
         raise UserError(
             f"{train.name} has {first.kind} items, {test.name} has {second.kind} items in {cfg.input!r}",
             "both files need the same kind of column",
         )
     held = Rows(second.items, _labels(other, label, test.name))
-    return assemble(cfg.name, first.kind, rows, held, columns=first.columns, notes=_counters(rows.items, first))
+    notes = _counters(rows.items, first)
+    return assemble(cfg.name, first.kind, rows, held, columns=first.columns, notes=notes, graded=scale(cfg))
 
 
 def located(text: str, option: str) -> Path:
@@ -122,16 +131,17 @@ def _content(path: Path, frame: Any, wanted: Any, label: str):
         raise UserError(f"{path.name} has no rows", "is it the right file?")
     named = [str(c) for c in frame.columns]
     wanted = wanted if wanted is None or isinstance(wanted, list | tuple) else str(wanted)
-    if isinstance(wanted, list | tuple) and len(wanted) == 1:
+    if isinstance(wanted, list | tuple) and len(wanted) == 1 and str(wanted[0]) in named:
         wanted = str(wanted[0])
-    if isinstance(wanted, str) and path.suffix.lower() in (".csv", ".tsv") and wanted in named:
+    texts = [wanted] if isinstance(wanted, str) else [str(c) for c in wanted or ()]
+    if len(texts) in (1, 2) and path.suffix.lower() in (".csv", ".tsv") and set(texts) <= set(named):
         from pandas import read_csv
         from pandas.api.types import is_numeric_dtype
 
-        if not is_numeric_dtype(frame[frame.columns[named.index(wanted)]].dtype):
+        if not any(is_numeric_dtype(frame[frame.columns[named.index(c)]].dtype) for c in texts):
             # Again, as plain words: "None" and "NA" are texts too, and an empty field is an empty text.
-            words = read_csv(path, sep=_separator(path), usecols=[wanted], dtype=str, keep_default_na=False)
-            frame = frame.assign(**{wanted: words[wanted].astype(object)})
+            words = read_csv(path, sep=_separator(path), usecols=texts, dtype=str, keep_default_na=False)
+            frame = frame.assign(**{c: words[c].astype(object) for c in texts})
     return content(frame, wanted, label, path.name, path.parent)
 
 

@@ -11,8 +11,9 @@ from ..config import DatasetConfig
 from ..errors import UserError
 from ..registry import dataset
 from .assemble import SHARE, Rows, assemble, fraction
-from .columns import Content, content, demand
+from .columns import Content, content, demand, spelled
 from .images import Images
+from .scale import scale
 from .source import Source
 
 OLDEST = 4  # the first version of `datasets` that cannot run a dataset's own script
@@ -44,10 +45,11 @@ def hub(cfg: DatasetConfig) -> Source:
     share = SHARE if cfg.test is None else _share(cfg.test)
     train = fetch(cfg, str(cfg.train))
     first, rows, classes = _rows(train, cfg, str(cfg.train))
+    graded = scale(cfg)
     if share is not None:
-        return assemble(cfg.name, first.kind, rows, share=share, classes=classes, columns=first.columns)
+        return assemble(cfg.name, first.kind, rows, share=share, classes=classes, columns=first.columns, graded=graded)
     _, held, _ = _rows(fetch(cfg, str(cfg.test)), cfg, str(cfg.test))
-    return assemble(cfg.name, first.kind, rows, held, classes=classes, columns=first.columns)
+    return assemble(cfg.name, first.kind, rows, held, classes=classes, columns=first.columns, graded=graded)
 
 
 def _share(text: str) -> float | None:
@@ -106,6 +108,7 @@ def _rows(table: Any, cfg: DatasetConfig, split: str) -> tuple[Content, Rows, li
             images = Images(Encoded(plain, cfg.input))
             return Content("image", images), Rows(images, labels), names
     wanted = cfg.input if cfg.input is None or isinstance(cfg.input, str) else [str(c) for c in cfg.input]
+    wanted = spelled(wanted, known, label) if isinstance(wanted, list) else wanted
     columns = known if wanted is None else [wanted] if isinstance(wanted, str) else wanted
     for column in columns:
         demand(column, known, where, "dataset.input")

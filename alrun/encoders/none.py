@@ -16,7 +16,7 @@ def none(source: Source) -> Encoder:
     Pixels share a unit: scaled one by one, those that are nearly always black would count most (1-NN with 10 labels a
     class: digits 0.875 that way and 0.909 this way, MNIST 0.705 and 0.755). What is constant on train rows becomes 0.
     """
-    if source.kind == "text":
+    if source.kind in ("text", "pair"):
         raise UserError(
             f"encoder 'none' passes numbers on, and {source.name!r} has texts",
             "encoder=minilm, or encoder=tfidf, which needs nothing",

@@ -12,7 +12,7 @@ def sides(items: Any) -> tuple[list[str], list[str]]:
 
 
 def combined(vectors: Sequence[np.ndarray]) -> np.ndarray:
-    """(n, 4 F) of two (n, F): both, their distance in every direction, their product (Conneau et al. 2017, section 3.1).
+    """(n, 4 F) of two (n, F): both, their distance and product place by place (Conneau et al. 2017, 3.1).
 
     A sentence encoder that is frozen has never seen two texts at once: given both as one text it hardly says whether
     they mean the same (MRPC, 1,200 labels, linear probe: 0.66 as one text or as two segments, 0.71 this way).

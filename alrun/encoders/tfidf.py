@@ -1,11 +1,14 @@
 """Words counted and compressed: latent semantic analysis (Deerwester et al. 1990)."""
 
+from typing import Any
+
 import numpy as np
 
 from ..data.source import Source
 from ..errors import UserError
 from ..registry import encoder
 from .encoder import Encoder, Work, blocks
+from .pair import combined, sides
 
 
 @encoder
@@ -13,8 +16,9 @@ def tfidf(source: Source, *, dimensions: int, words: int) -> Encoder:
     """At most `dimensions` values per text, of length 1: TF-IDF of words and word pairs, then a truncated SVD.
 
     The `words` most frequent terms that occur in two texts or more, 1 + log of the counts; all fitted on train rows.
+    Of a pair both texts, and how they differ.
     """
-    if source.kind != "text":
+    if source.kind not in ("text", "pair"):
         what = "images" if source.kind == "image" else "columns"
         raise UserError(
             f"encoder 'tfidf' counts words, and {source.name!r} has {what}",
@@ -22,8 +26,8 @@ def tfidf(source: Source, *, dimensions: int, words: int) -> Encoder:
         )
     if dimensions < 1 or words < 1:
         raise UserError(f"encoder.dimensions={dimensions}, encoder.words={words}: both must be 1 or more")
-    texts = source.items
-    assert isinstance(texts, list)
+    paired = source.kind == "pair"
+    parts: Any = sides(source.items) if paired else [source.items]  # one list of texts, or two
 
     def start(device: str) -> Work:
         from sklearn.decomposition import TruncatedSVD
@@ -32,7 +36,7 @@ def tfidf(source: Source, *, dimensions: int, words: int) -> Encoder:
 
         counter = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=2, max_features=words)
         try:
-            counts = counter.fit_transform([texts[row] for row in source.train])  # (n_train, terms)
+            counts = counter.fit_transform([texts[row] for texts in parts for row in source.train])  # (n_train, terms)
         except ValueError as error:
             raise UserError(
                 f"the train texts of {source.name!r} have no word in common",
@@ -43,8 +47,10 @@ def tfidf(source: Source, *, dimensions: int, words: int) -> Encoder:
         svd = TruncatedSVD(width, algorithm="randomized", n_iter=8, random_state=0).fit(counts)
 
         def encode(rows: np.ndarray) -> np.ndarray:
-            return normalize(svd.transform(counter.transform([texts[row] for row in rows]))).astype(np.float32)
+            each = [svd.transform(counter.transform([texts[row] for row in rows])) for texts in parts]  # (b, width)
+            found = [normalize(vectors).astype(np.float32) for vectors in each]
+            return combined(found) if paired else found[0]
 
-        return Work(width, blocks(len(texts), 1024), encode)
+        return Work(4 * width if paired else width, blocks(len(source), 1024), encode)
 
     return Encoder({"method": "tfidf", "dimensions": dimensions, "words": words}, start)

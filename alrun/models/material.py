@@ -20,6 +20,7 @@ class Material:
     device: torch.device
     items: Mapping[Part, Sequence[Any]] = field(default_factory=dict)  # part -> n texts, pictures or rows of numbers
     kind: str = "table"  # of the items, as data/source.py names it
+    levels: Tensor | None = None  # (C,) float64 ascending, what the classes of an ordinal task stand for
 
     def rows(self, part: Part, idx: Tensor) -> Tensor:
         """(n, F) features of the items `idx` of a part, as the encoder gave them."""
