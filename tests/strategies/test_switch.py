@@ -57,9 +57,11 @@ def test_a_stage_may_have_options_of_its_own():
     assert ours.indices.tolist() == ask({"name": "maxherding", "kernel": "rbf", "sigma": 3.0}).indices.tolist()
 
 
-def test_random_then_entropy():
-    preset = option("strategy", "random_then_entropy")
-    assert ask(preset, 19).indices.tolist() == alone("random", 19)
+@pytest.mark.parametrize("first", ["random", "alignment"])
+def test_the_presets_end_with_entropy(first: str):
+    preset = option("strategy", f"{first}_then_entropy")
+    begins = {"random": "random", "alignment": "less_alignment"}[first]
+    assert ask(preset, 19).indices.tolist() == alone(begins, 19)
     assert ask(preset, 20).indices.tolist() == alone("entropy", 20)
 
 
