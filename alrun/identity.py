@@ -13,15 +13,23 @@ SHOWN = 3  # differing options in a label
 
 
 def identity(config: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run is, but for its seed: keys setting and strategy (each flat, with a `name`), code, diagnostic."""
+    """What a run is, but for its seed: keys setting, data and strategy (flat, each with a name), code, diagnostic.
+
+    The setting is what strategies are compared in; data is the setting without its budget.
+    """
     name = {part: str(config[part]["name"]) for part in ("dataset", "encoder", "model", "strategy", "budget")}
-    setting = dict(flat({key: value for key, value in config.items() if key not in ELSEWHERE | {"strategy"}}))
-    setting |= {"data": str(facts.get("fingerprint"))[:8]}
-    setting |= dict(flat({"labels": facts.get("labels") or {}}))
-    setting |= {"name": f"{name['dataset']} · {name['encoder']}-{name['model']} · {name['budget']}"}
+    shared = {key: value for key, value in config.items() if key not in ELSEWHERE | {"strategy", "budget"}}
+    data = dict(flat(shared)) | {"data": str(facts.get("fingerprint"))[:8]}
+    setting = data | dict(flat({"budget": config["budget"], "labels": facts.get("labels") or {}}))
+    short = f"{name['dataset']} · {name['encoder']}-{name['model']}"
     strategy = dict(flat(config["strategy"]))
-    diagnostic = bool(facts.get("diagnostic")) or strategy.get("label") == "oracle"
-    return {"setting": setting, "strategy": strategy, "code": code(facts), "diagnostic": diagnostic}
+    return {
+        "setting": setting | {"name": f"{short} · {name['budget']}"},
+        "data": data | {"name": short},
+        "strategy": strategy,
+        "code": code(facts),
+        "diagnostic": bool(facts.get("diagnostic")) or strategy.get("label") == "oracle",
+    }
 
 
 def code(facts: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """Learning curves as one long table, and what is read off them.
 
-A table of curves has one row per run and label count: setting, strategy, seed, labels, value. A *setting* is what
+A table of curves has one row per run and cycle: setting, strategy, seed, cycle, labels, value. A *setting* is what
 strategies are compared in: data set, encoder, model and budget. A table of scores has one number per run: setting,
 strategy, seed, score.
 """
@@ -11,7 +11,6 @@ import pandas as pd
 from ..metrics import area_under_curve
 from .intervals import interval
 
-CURVES = ["setting", "strategy", "seed", "labels", "value"]
 LINE = ["setting", "strategy"]
 
 
