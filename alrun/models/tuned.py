@@ -1,0 +1,174 @@
+"""A fine-tuned network: what it says about items, and how its gradients are taken."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from ..errors import UserError
+from ..types import Batch, Head, Moments, Outputs, Part, Scope
+from .backbone import Backbone
+from .blocks import last_block
+from .inputs import Inputs, by_length
+from .objective import Objective
+from .training import Snapshot
+
+SPILL = 4 * 2**30  # bytes of embeddings above which they go to a file, on the CPU
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What every trained network of a run has in common."""
+
+    backbone: Backbone
+    inputs: Inputs
+    objective: Objective
+    batch: int  # items at a time when nothing is trained
+    half: bool  # whether the network computes in bfloat16
+    frozen: bool  # nothing below the head is trained
+    guard: Callable  # context in which memory may run out
+    known: dict[Part, Tensor] = field(default_factory=dict)  # embeddings (n, D) of a frozen network
+
+    @torch.inference_mode()
+    def embed(self, parameters: Mapping[str, Tensor], part: Part, rows: np.ndarray) -> Tensor:
+        """(n, D) embeddings of these rows under these parameters."""
+        module, device = self.backbone.module, self.backbone.module.head.weight.device
+        found = room(len(rows), module.head.in_features, device)
+        lengths = self.inputs.lengths(part)[rows]
+        with self.guard():
+            for at in by_length(lengths, self.batch):
+                inputs = self.inputs.batch(part, rows[at])
+                found[torch.from_numpy(at).to(device)] = functional_call(module, dict(parameters), (inputs, self.half))[
+                    1
+                ]
+        return found
+
+    def embeddings(self, parameters: Mapping[str, Tensor], part: Part, idx: Tensor) -> Tensor:
+        """(n, D) embeddings of these items; of a frozen network each part is computed once."""
+        if not self.frozen:
+            return self.embed(parameters, part, idx.cpu().numpy())
+        if part not in self.known:
+            every = np.arange(len(self.inputs.lengths(part)))
+            self.known[part] = self.embed(parameters, part, every)
+        return self.known[part][idx.to(self.known[part].device)]
+
+
+def room(n: int, width: int, device: torch.device) -> Tensor:
+    """(n, width) float32 without values: in memory, or in a file that goes away with it where it would be large."""
+    if device.type != "cpu" or n * width * 4 <= SPILL:
+        return torch.empty(n, width, device=device)
+    with tempfile.TemporaryFile() as file:
+        return torch.from_numpy(np.memmap(file, np.float32, "w+", shape=(n, width)))
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A network trained in one cycle: its own parameters on the shared base."""
+
+    setting: Setting
+    snapshots: Sequence[Snapshot]  # the last one is the network
+    labelled: Tensor  # (l,) pool indices it was trained on
+    labels: Tensor  # (l,)
+
+    @property
+    def parameters(self) -> Mapping[str, Tensor]:
+        """What was trained, by name."""
+        return self.snapshots[-1].parameters
+
+    def outputs(self, part: Part, idx: Tensor) -> Outputs:
+        """Embeddings are the pooled, scaled vectors that the last layer reads."""
+        embeddings = self.setting.embeddings(self.parameters, part, idx)  # (n, D)
+        weight, bias = self.head()
+        return Outputs(embeddings @ weight.T + bias, embeddings)
+
+    def head(self) -> Head:
+        """The last layer; of squared error the linear layer that says the same about every class."""
+        spread = self._spread if self.setting.objective.needs_spread else 1.0
+        return self.setting.objective.head(self.parameters["head.weight"], self.parameters["head.bias"], spread)
+
+    @cached_property
+    def _raw(self) -> Tensor:
+        """(l, outputs) of the network for what it was trained on, in evaluation mode."""
+        embeddings = self.setting.embeddings(self.parameters, "pool", self.labelled)
+        return embeddings @ self.parameters["head.weight"].T + self.parameters["head.bias"]
+
+    @cached_property
+    def _spread(self) -> float:
+        return self.setting.objective.spread(self._raw, self.labels)
+
+    @property
+    def loss(self) -> float:
+        """Mean training loss of the network as it is used, without dropout."""
+        if not len(self.labels):
+            return float("nan")
+        return float(self.setting.objective.losses(self._raw, self.labels).mean())
+
+    @property
+    def notes(self) -> Mapping[str, float]:
+        """Updates made; of squared error the variance that predictions are given."""
+        moments = self.snapshots[-1].moments
+        steps = {"steps": float(moments.step if moments else 0)}
+        return steps | ({"variance": self._spread} if self.setting.objective.needs_spread else {})
+
+    def network(self) -> "Tuning":
+        """Its gradients."""
+        return Tuning(self.setting, self.snapshots)
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """A trained network as its gradients see it (types.Network): in evaluation mode and float32."""
+
+    setting: Setting
+    snapshots: Sequence[Snapshot]
+
+    @property
+    def module(self) -> nn.Module:
+        """The network that all cycles share: only names and hooks are meaningful, its own values are anyone's."""
+        return self.setting.backbone.module
+
+    def parameters(self, scope: Scope) -> dict[str, Tensor]:
+        """Trained parameters of a scope by name, in the module's order."""
+        every = self.snapshots[-1].parameters
+        names = [name for name, _ in self.module.named_parameters() if name in every]
+        chosen = {
+            Scope.head: [name for name in names if name.startswith("head.")],
+            Scope.last_block: last_block([name for name in names if name.startswith("base.")]),
+            Scope.lora: [name for name in names if "lora_" in name],
+            Scope.all: names,
+        }[scope]
+        if not chosen:
+            ways = "model.train=lora" if scope is Scope.lora else "model.train=lora or model.train=full"
+            raise UserError(f"gradients are asked for of {scope.value!r}, and nothing of it is trained", ways)
+        return {name: every[name] for name in chosen}
+
+    def losses(self, parameters: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        """(b,) the training loss of each item under these parameters, all others as they were trained."""
+        whole = {**self.snapshots[-1].parameters, **parameters}
+        logits = functional_call(self.module, whole, (batch.inputs,))[0]
+        return self.setting.objective.losses(logits, batch.labels)
+
+    def batches(self, part: Part, idx: Tensor, labels: Tensor) -> Iterator[Batch]:
+        """The items in batches of about one length, the longest first."""
+        rows = idx.cpu().numpy()
+        device = self.setting.backbone.module.head.weight.device
+        for at in by_length(self.setting.inputs.lengths(part)[rows], self.setting.batch):
+            place = torch.from_numpy(at)
+            inputs = self.setting.inputs.batch(part, rows[at])
+            yield Batch(place.to(device), inputs, labels.to(device)[place.to(device)])
+
+    def moments(self) -> Moments | None:
+        """Adam's state at the end of this training."""
+        return self.snapshots[-1].moments
+
+    def checkpoints(self) -> "Sequence[tuple[float, Tuning]]":
+        """The networks on the way, each with the mean learning rate since the one before."""
+        return [
+            (snapshot.rate, Tuning(self.setting, self.snapshots[: at + 1]))
+            for at, snapshot in enumerate(self.snapshots)
+        ]
