@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from .errors import UserError
-from .models.material import Material
+from .gradients import HeadGradients, NetworkGradients
+from .models.material import NEVER, Material
 from .streams import Stream, stream
-from .types import Head, Learner, Outputs, Predictor, Target
+from .types import Completions, Gradients, Head, LanguageModel, Learner, Outputs, Predictor, Scope, Target
 
 
 class ModelSignals:
@@ -31,6 +32,7 @@ class ModelSignals:
         sizes: Sequence[int],
         seed: int,
         before: Predictor | None = None,  # the previous cycle's model, where it is still at hand
+        oracle: Tensor | None = None,  # (N,) every answer: only for a run that is declared a diagnostic
     ) -> None:
         if len(labelled) != len(labels) or not sizes or sizes[-1] != len(labelled):
             raise ValueError(f"{len(labelled)} labelled items, {len(labels)} labels, cycles of {list(sizes)}")
@@ -43,6 +45,7 @@ class ModelSignals:
         self._sizes = tuple(sizes)
         self._seed = seed
         self._before = before
+        self._oracle = oracle
 
     @cached_property
     def _pool(self) -> Outputs:
@@ -64,7 +67,11 @@ class ModelSignals:
         return self._material.rows("pool", self._inside(idx))
 
     def logits(self, idx: Tensor) -> Tensor:
-        """(n, C) of the current model."""
+        """(n, C) of the current model. A completion that comes with its item is certain, and nothing is computed."""
+        if self._material.answered:
+            certain = torch.full((len(self._inside(idx)), self._material.n_classes), NEVER)
+            certain[:, 0] = 0.0
+            return certain.to(self._material.device)
         return self._pool.logits[self._inside(idx)]
 
     def probs(self, idx: Tensor) -> Tensor:
@@ -75,6 +82,21 @@ class ModelSignals:
         """(n, D) input of the current model's last layer."""
         return self._pool.embeddings[self._inside(idx)]
 
+    @cached_property
+    def _completions(self) -> Completions:
+        if not isinstance(self._predictor, LanguageModel) or not self._material.answered:
+            raise UserError(
+                "a strategy asked how well completions are predicted, and these pool items come without them",
+                "dataset=instruct with model=causal_lm",
+            )
+        every = torch.arange(self._n, device=self._material.device)
+        return self._predictor.completions("pool", every, torch.zeros_like(every))
+
+    def completions(self, idx: Tensor) -> Completions:
+        """How well the current model predicts the completions that come with these items."""
+        at = self._inside(idx)
+        return Completions(*(part[at] for part in self._completions))
+
     def head(self) -> Head | None:
         """The current model's last layer, or None if it is not linear."""
         return self._predictor.head()
@@ -84,6 +106,29 @@ class ModelSignals:
         every = torch.arange(len(self._target_labels), device=self._material.device)
         outputs = self._predictor.outputs("target", every)
         return Target(outputs.embeddings, outputs.logits.softmax(dim=1), self._target_labels)
+
+    def gradients(self, scope: Scope) -> Gradients:
+        """Gradients of the current model's loss in the parameters of a scope."""
+        network, head = self._predictor.network(), self._predictor.head()
+        if network is not None:
+            return NetworkGradients(network, scope)
+        if scope is not Scope.head or head is None:
+            raise UserError(
+                f"gradients are asked for of {scope.value!r}, and this model has "
+                + ("its last layer alone" if head is not None else "no layer to take them of"),
+                "model=transformer",
+                *(["strategy.scope=head"] if head is not None else []),
+            )
+        return HeadGradients(head, self._predictor.outputs)
+
+    def oracle_labels(self, idx: Tensor) -> Tensor:
+        """(n,) true labels of pool items, in a run that its options make a diagnostic and that is marked as one."""
+        if self._oracle is None:
+            raise UserError(
+                "a strategy asked for labels that nobody has paid for",
+                "strategy.label=oracle makes the run a diagnostic, which every table and plot says",
+            )
+        return self._oracle[self._inside(idx)]
 
     def refit(self, idx: Tensor) -> "ModelSignals":
         """Signals of a throw-away model trained on these labelled items alone. An item without a label is refused."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor, nn
@@ -47,6 +47,9 @@ class Signals(Protocol):
     def embeddings(self, idx: Tensor) -> Tensor:
         """(n, D) input of the current model's last layer."""
 
+    def completions(self, idx: Tensor) -> "Completions":
+        """How well the current model predicts the completions that come with these items. UserError without them."""
+
     def head(self) -> Head | None:
         """The current model's last layer, or None if it is not linear."""
 
@@ -58,6 +61,12 @@ class Signals(Protocol):
 
     def previous(self) -> "Signals | None":
         """Signals of the model of the cycle before; None in the first cycle."""
+
+    def gradients(self, scope: "Scope") -> "Gradients":
+        """Gradients of the current model's loss in the parameters of a scope. Raises UserError where it has none."""
+
+    def oracle_labels(self, idx: Tensor) -> Tensor:
+        """(n,) true labels of pool items. Refused unless the strategy's options make the run a diagnostic."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +102,15 @@ class Outputs(NamedTuple):
     embeddings: Tensor  # (n, D)
 
 
+class Completions(NamedTuple):
+    """How well a language model predicts some completions, each the mean over its tokens, the end token among them."""
+
+    nll: Tensor  # (n,) negative log-likelihood in nats
+    entropy: Tensor  # (n,) entropy of the predicted token in nats
+    right: Tensor  # (n,) share of tokens that are the most probable one
+    tokens: Tensor  # (n,) int64
+
+
 class Scope(StrEnum):
     """Which parameters of a network gradients are taken with respect to."""
 
@@ -107,7 +125,7 @@ class Batch(NamedTuple):
 
     at: Tensor  # (b,) int64 positions in the `idx` that was asked for
     inputs: Mapping[str, Tensor]  # what the network reads, first axis b
-    labels: Tensor  # (b,) int64; of a language model: (b, L) tokens, IGNORED outside the completion
+    labels: Tensor  # (b,) int64, or (b, C) shares; of a language model (b, L) tokens, IGNORED outside the completion
 
 
 class Moments(NamedTuple):
@@ -115,6 +133,16 @@ class Moments(NamedTuple):
 
     first: Mapping[str, Tensor]
     second: Mapping[str, Tensor]
+    step: int
+    betas: tuple[float, float]
+    eps: float
+
+
+class Adam(NamedTuple):
+    """Moments of the parameters of one scope."""
+
+    first: Tensor  # (P,)
+    second: Tensor  # (P,)
     step: int
     betas: tuple[float, float]
     eps: float
@@ -143,6 +171,40 @@ class Network(Protocol):
         """(mean learning rate, network) of each checkpoint of this training, the last one included."""
 
 
+class Gradients(Protocol):
+    """Gradients of items' losses in nats, flat (P,): the parameters of one scope in their order, each row-major.
+
+    `labels` are imagined or known ones: (n,) int64, or (n, C) shares of the classes, whose mean loss is meant.
+    """
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the parameters, in the order of the flat vectors."""
+
+    def parameters(self) -> Tensor:
+        """(P,) the parameters themselves."""
+
+    def mean(self, part: Part, idx: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+        """(P,) the mean of the items' gradients, each times its weight (n,) where weights are given."""
+
+    def scores(self, part: Part, idx: Tensor, labels: Tensor, directions: Tensor) -> Tensor:
+        """(n, s) inner products with directions (s, P). No gradient of an item is formed."""
+
+    def label_scores(self, idx: Tensor, n_classes: int, direction: Tensor) -> Tensor:
+        """(n, C) inner products with one direction (P,) of pool items, for every label they may have."""
+
+    def norms(self, part: Part, idx: Tensor, labels: Tensor) -> Tensor:
+        """(n,) lengths of the gradients."""
+
+    def vectors(self, part: Part, idx: Tensor, labels: Tensor) -> "Iterator[tuple[Tensor, Tensor]]":
+        """(positions (b,) in idx, gradients (b, P)), some items at a time."""
+
+    def adam(self) -> "Adam":
+        """Adam's state after the last step; zeros where nothing was trained yet."""
+
+    def checkpoints(self) -> "Sequence[tuple[float, Gradients]]":
+        """(mean learning rate, gradients) at each checkpoint of this training, the last one included."""
+
+
 class Predictor(Protocol):
     """A trained model."""
 
@@ -162,6 +224,14 @@ class Predictor(Protocol):
     @property
     def notes(self) -> Mapping[str, float]:
         """What else the model has to say of itself, e.g. {"steps": 60}; written with the metrics as model/..."""
+
+
+@runtime_checkable
+class LanguageModel(Protocol):
+    """A predictor that also says how well it predicts texts."""
+
+    def completions(self, part: Part, idx: Tensor, labels: Tensor) -> Completions:
+        """Of the items `idx` of a part, each with the completion that its label says."""
 
 
 # (idx (l,) into the pool, labels (l,), rng) -> a model trained afresh on them; l = 0 gives the initial model.

@@ -7,15 +7,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alrun.types import Head, Signals, Target, View
+from alrun.types import Gradients, Head, Scope, Signals, Target, View
 
-PARTS = ("features", "logits", "probs", "embeddings", "head", "target", "refit", "previous")
+PARTS = (
+    "features", "logits", "probs", "embeddings", "head", "target", "refit", "previous", "gradients", "oracle_labels"
+)  # fmt: skip
 
 
 class ArraySignals:
     """alrun.types.Signals over arrays of the whole pool. Asking for what it was not given is an error.
 
-    `refit` is a function from the pool indices to train on to Signals. `asked` counts the questions.
+    `refit` is a function from the pool indices to train on to Signals, `gradients` one from a Scope and these signals
+    to Gradients. `asked` counts the questions.
     """
 
     def __init__(self, device: str = "cpu", **given: Any) -> None:
@@ -62,6 +65,14 @@ class ArraySignals:
     def previous(self) -> Signals | None:
         """As given."""
         return self._take("previous")
+
+    def gradients(self, scope: Scope) -> Gradients:
+        """What the callback says."""
+        return self._take("gradients")(scope, self)
+
+    def oracle_labels(self, idx: Tensor) -> Tensor:
+        """(n,) as given."""
+        return self._take("oracle_labels")[idx]
 
 
 def _tensor(value: Any, device: str) -> Any:

@@ -1,0 +1,6 @@
+"""Per-example gradients of the current model: products, lengths, vectors; head, last block, adapters or everything."""
+
+from .head import HeadGradients
+from .network import NetworkGradients
+
+__all__ = ["HeadGradients", "NetworkGradients"]
