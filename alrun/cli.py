@@ -228,6 +228,9 @@ def resume(path: Paths = None) -> None:
 def plot(
     path: Paths = None,
     format: Annotated[str, typer.Option("--format", help="png, svg, pdf; several with commas.")] = "png,svg",
+    metrics: Annotated[
+        str, typer.Option("--metrics", help="Of comparisons: target/nll,test/mae, or any others in metrics.jsonl.")
+    ] = "",
 ) -> None:
     """Redraw every figure from saved runs: curves, calibration, classes, t-SNE; with a CSV of what is drawn."""
     from . import terminal
@@ -237,8 +240,36 @@ def plot(
     unknown = [name for name in formats if name not in ("png", "svg", "pdf")]
     if unknown or not formats:
         raise UserError(f"no figure format {', '.join(unknown) or 'given'}", "png, svg or pdf: --format png,pdf")
-    for figure in draw_below(path or [DEFAULT], formats):
+    wanted = [name.strip() for name in metrics.split(",") if name.strip()]
+    for figure in draw_below(path or [DEFAULT], formats, wanted):
         terminal.say(str(figure), "dim")
+
+
+@app.command(epilog="alrun report outputs/bbc_news      alrun report outputs --out page.html --no-items")
+def report(
+    path: Paths = None,
+    out: Annotated[Path, typer.Option("--out", help="Where the page goes.")] = Path("report.html"),
+    baseline: Annotated[str, typer.Option("--baseline", help="The strategy that others are compared with.")] = "random",
+    metric: Annotated[str, typer.Option("--metric", help="What the findings are about.")] = "accuracy",
+    items: Annotated[bool, typer.Option(help="Show texts and pictures, or row numbers only.")] = True,
+    any_version: Annotated[
+        bool, typer.Option("--any-version", help="Average runs of different versions of the code.")
+    ] = False,
+) -> None:
+    """One HTML page of saved runs: findings, curves, what was bought, calibration, costs, how to reproduce.
+
+    It holds everything and opens from disk (needs the extra report). Texts and pictures of the data stand in it.
+    """
+    from . import terminal
+    from .report import write_report
+
+    made = write_report(
+        path or [DEFAULT], out, baseline=baseline, metric=metric, include_items=items, any_version=any_version
+    )
+    for note in made.notes:
+        terminal.say(f"! {note}", "yellow")
+    more = f", {made.left_out} folders in no average (named in it)" if made.left_out else ""
+    terminal.say(f"{made.path}   {made.size / 1e6:.1f} MB, {made.runs} runs{more}")
 
 
 @app.command(epilog="alrun ls      alrun ls strategies      alrun ls runs outputs/bbc_news --json")

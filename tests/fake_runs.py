@@ -28,6 +28,7 @@ def fake_run(
     shown: int = 2000,
     gain: float = 1.0,
     skew: float = 0.0,
+    graded: bool = False,
 ) -> Path:
     """Write one folder and return it. `shown` items are on the map, `gain` is how fast the curve rises."""
     rng = np.random.default_rng([seed, *f"{strategy}{options}{dataset_options}".encode()])
@@ -80,6 +81,8 @@ def fake_run(
         line: dict[str, Any] = {"cycle": cycle, "n_labelled": len(labelled), "n_acquired": size}
         line |= {"test/accuracy": float(right.mean()), "test/nll": float((1.02 - grown) * np.log(n_classes))}
         line |= {"test/ece": float(abs(right.mean() - confidence.mean())), "train/loss": None}
+        if graded:
+            line |= {"target/nll": 1.7 - 0.5 * grown, "test/mae": 0.9 - 0.4 * grown, "test/qwk": 0.6 * grown - 0.02}
         metrics.append(json.dumps(line | {f"bought/{c}": int(count) for c, count in enumerate(counts)}))
         # Nearby rows are bought together now and then, as an uncertain region would be.
         chosen = left[:size] if cycle % 2 else sorted(left, key=lambda row: labels[row] % 3)[:size]

@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 from fake_runs import fake_run
 from scipy import stats
+from typer.testing import CliRunner
 
+from alrun.cli import app
 from alrun.errors import UserError
 from alrun.metrics import ece
 from alrun.plots import draw_below, draw_comparison, draw_run
@@ -286,6 +288,29 @@ def test_comparison_draws_one_figure_for_each_setting(tmp_path: Path) -> None:
     table = pd.read_csv(written[1])
     assert table["strategy"].unique().tolist() == ["random", "badge", "margin"] and (table["seeds"] == 2).all()
     assert len(table) == 2 * 3 * 6 and table.notna().all(axis=None)
+
+
+def test_an_ordinal_task_is_drawn_by_its_errors(tmp_path: Path) -> None:
+    runs = [fake_run(tmp_path, strategy=name, graded=True) for name in ("random", "badge")]
+    written = draw_comparison(runs, tmp_path / "out", ["svg"])
+    assert pd.read_csv(written[1])["metric"].unique().tolist() == ["target/nll", "test/mae", "test/qwk"]
+    text = written[0].read_text()
+    assert "target NLL" in text and "quadratic weighted kappa" in text
+    alone = draw_run(runs[0], ["svg"])
+    assert "test MAE" in next(path for path in alone if path.name == "curve.svg").read_text()
+
+
+def test_any_recorded_metric_can_be_compared(tmp_path: Path) -> None:
+    runs = [fake_run(tmp_path, strategy=name, graded=True) for name in ("random", "badge")]
+    written = draw_comparison(runs, tmp_path / "out", ["svg"], ["target/nll", "test/ece"])
+    assert pd.read_csv(written[1])["metric"].unique().tolist() == ["target/nll", "test/ece"]
+    with pytest.raises(UserError, match="no run has the metric 'test/kappa'") as caught:
+        draw_comparison(runs, tmp_path / "out", ["svg"], ["test/kappa"])
+    assert "target/nll" in caught.value.hints[0]
+    result = CliRunner().invoke(app, ["plot", str(tmp_path / "digits"), "--format", "svg", "--metrics", "target/nll"])
+    assert result.exit_code == 0, result.output
+    (table,) = (tmp_path / "digits/comparison").glob("*.csv")
+    assert set(pd.read_csv(table)["metric"]) == {"target/nll"}
 
 
 def test_options_that_differ_are_never_averaged_and_are_named(tmp_path: Path) -> None:

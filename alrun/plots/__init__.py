@@ -40,8 +40,10 @@ def draw_run(folder: Path, formats: Sequence[str]) -> list[Path]:
     )
 
 
-def draw_below(paths: Sequence[Path], formats: Sequence[str]) -> list[Path]:
+def draw_below(paths: Sequence[Path], formats: Sequence[str], metrics: Sequence[str] = ()) -> list[Path]:
     """Draw every run at or below `paths`, and comparison/ in each path that holds several; the paths of the figures.
+
+    `metrics` are those of the comparisons, where not the usual ones.
 
     Runs without a committed cycle are passed over if there are others. One damaged run does not keep the rest from
     being drawn: its UserError comes last.
@@ -57,11 +59,13 @@ def draw_below(paths: Sequence[Path], formats: Sequence[str]) -> list[Path]:
     for path in paths:
         inside = [folder for folder in ready if folder in below([path])]
         if len(inside) > 1:
-            works.append(partial(draw_comparison, inside, path / "comparison", formats))
+            works.append(partial(draw_comparison, inside, path / "comparison", formats, metrics))
     return _all(works)
 
 
-def draw_comparison(folders: Sequence[Path], out: Path, formats: Sequence[str]) -> list[Path]:
+def draw_comparison(
+    folders: Sequence[Path], out: Path, formats: Sequence[str], metrics: Sequence[str] = ()
+) -> list[Path]:
     """Draw the strategies side by side, one figure for each (dataset, encoder-model, budget); the paths.
 
     Runs that differ only in the seed are one line with mean and 95 % band. A strategy keeps its colour from figure to
@@ -79,7 +83,7 @@ def draw_comparison(folders: Sequence[Path], out: Path, formats: Sequence[str]) 
     _make(out)
     written: list[Path] = []
     for (setting, lines), ranks, name in parts:
-        written += draw_curve(lines, ranks, " · ".join(setting), out, name, formats)
+        written += draw_curve(lines, ranks, " · ".join(setting), out, name, formats, metrics)
     return written
 
 

@@ -1,4 +1,4 @@
-"""Learning curves: accuracy and negative log-likelihood against the labels bought."""
+"""Learning curves: how good the model is against the labels bought."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -10,25 +10,48 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from ..errors import UserError
 from .lines import Line, mean_band
 from .style import head, look, new_figure, numbers, save, shorten, styled
 
-PANELS = {"test/accuracy": "test accuracy", "test/nll": "test NLL (nats, lower is better)"}
+PANELS = ("test/accuracy", "test/nll")
+GRADED = ("target/nll", "test/mae", "test/qwk")  # of ordinal tasks
+MEANING = {
+    "test/accuracy": "test accuracy",
+    "test/nll": "test NLL (nats, lower is better)",
+    "target/nll": "target NLL (nats, lower is better)",
+    "test/mae": "test MAE (lower is better)",
+    "test/rmse": "test RMSE (lower is better)",
+    "test/qwk": "test quadratic weighted kappa",
+    "test/spearman": "test Spearman correlation",
+}
+SHARES = ("test/accuracy", "test/qwk", "test/spearman")  # at most 1
+SIGNED = ("test/qwk", "test/spearman")  # 0 is chance, not the least
 LONG = 50  # beyond this ratio of the largest to the smallest label count the axis is logarithmic
 
 
 @styled()
 def draw_curve(
-    lines: Sequence[Line], ranks: Mapping[str, int], title: str, folder: Path, name: str, formats: Sequence[str]
+    lines: Sequence[Line],
+    ranks: Mapping[str, int],
+    title: str,
+    folder: Path,
+    name: str,
+    formats: Sequence[str],
+    metrics: Sequence[str] = (),
 ) -> list[Path]:
-    """A panel for each metric, one line each with its 95 % t band. `ranks` fixes a line's colour by its label."""
+    """A panel for each metric, one line each with its 95 % t band. `ranks` fixes a line's colour by its label.
+
+    Without `metrics`: accuracy and NLL, or for an ordinal task the target split's NLL, MAE and kappa.
+    """
+    shown = _panels(lines, metrics)
     texts = {line.label: "\n".join(textwrap.wrap(line.legend, 30)) for line in lines}
     rows = sum(text.count("\n") + 1 for text in texts.values())
-    figure = new_figure(9.4, max(3.5, 1.2 + 0.19 * rows))
-    panels = figure.subplots(1, len(PANELS))
+    figure = new_figure(2.4 + 3.5 * len(shown), max(3.5, 1.2 + 0.19 * rows))
+    panels = figure.subplots(1, len(shown), squeeze=False)[0]
     tables: list[pd.DataFrame] = []
     handles: dict[str, Line2D] = {}
-    for axes, (metric, meaning) in zip(panels, PANELS.items(), strict=True):
+    for axes, metric in zip(panels, shown, strict=True):
         drawn = []
         for line in lines:
             band = mean_band(line.runs, metric)
@@ -40,9 +63,9 @@ def draw_curve(
             drawn.append(band.assign(metric=metric, strategy=line.label))
         table = pd.concat(drawn, ignore_index=True)
         tables.append(table)
-        axes.set(xlabel=_label(lines), ylabel=meaning)
+        axes.set(xlabel=_label(lines), ylabel=MEANING.get(metric, metric))
         axes.grid(axis="y")
-        _limits(axes, table, top=1.0 if metric == "test/accuracy" else np.inf)
+        _limits(axes, table, -np.inf if metric in SIGNED else 0.0, 1.0 if metric in SHARES else np.inf)
         _counts(axes, table["labels"])
     banded = any(len(line.runs) > 1 for line in lines)
     head(figure, title, *["mean over seeds with its 95 % t interval"] * banded)
@@ -54,6 +77,17 @@ def draw_curve(
     return save(figure, pd.concat(tables)[columns].rename(columns={"n": "seeds"}), folder, name, formats)
 
 
+def _panels(lines: Sequence[Line], metrics: Sequence[str]) -> Sequence[str]:
+    known = [set(run.metrics.columns[run.metrics.notna().any()]) for line in lines for run in line.runs]
+    if not metrics:
+        return GRADED if all("test/mae" in columns for columns in known) else PANELS
+    absent = [metric for metric in metrics if not any(metric in columns for columns in known)]
+    if absent:
+        found = sorted(name for name in set.union(*known) if "/" in name and name.count("/") == 1)
+        raise UserError(f"no run has the metric {absent[0]!r}", f"they have {', '.join(found)}")
+    return metrics
+
+
 def _label(lines: Sequence[Line]) -> str:
     """The axis counts what the budget paid for; the target split's labels are free to no one and said beside it."""
     target = {(run.facts.get("labels") or {}).get("target") for line in lines for run in line.runs}
@@ -61,7 +95,7 @@ def _label(lines: Sequence[Line]) -> str:
     return f"labels bought (+ {known:,} of the target split)" if known else "labels bought"
 
 
-def _limits(axes: Axes, table: pd.DataFrame, top: float) -> None:
+def _limits(axes: Axes, table: pd.DataFrame, bottom: float, top: float) -> None:
     """Room for the means and most of the bands: an interval of two seeds is wider than the figure."""
     mean = table["mean"].dropna()
     if mean.empty:
@@ -72,7 +106,7 @@ def _limits(axes: Axes, table: pd.DataFrame, top: float) -> None:
     low = max(table["low"].min(), mean.min() - 0.4 * room) if table["low"].notna().any() else mean.min()
     high = min(table["high"].max(), mean.max() + 0.4 * room) if table["high"].notna().any() else mean.max()
     low, high = min(low, mean.min()) - 0.06 * room, max(high, mean.max()) + 0.06 * room
-    axes.set_ylim(max(0.0, low), min(top + 0.01, high))
+    axes.set_ylim(max(bottom, low), min(top + 0.01, high))
 
 
 def _counts(axes: Axes, labels: pd.Series) -> None:
