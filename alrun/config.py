@@ -24,7 +24,7 @@ from .registry import option_file as option_file
 
 IDENTITY = ("dataset", "encoder", "model", "strategy", "budget", "seed")
 # Options of datasets that came later: at these values a run keeps the name it had before there was such an option.
-YOUNGER = {"task": "classification", "bins": None}
+YOUNGER = {"task": "classification", "bins": None, "prompt": None, "completion": None, "options": None, "goal": None}
 
 
 class Initial(StrEnum):
@@ -50,6 +50,22 @@ class Unit(StrEnum):
 
 
 @dataclass
+class Goal:
+    """The task that instruction data are chosen for: its train rows give the target split, its test rows the test."""
+
+    path: str | None = None  # the six as in DatasetConfig
+    config: str | None = None
+    revision: str | None = None
+    train: str | None = None
+    test: str | None = None
+    label: str | None = None
+    prompt: str | None = None
+    completion: str | None = None
+    options: Any = None
+    rows: int | None = None  # a fixed random part of its test rows
+
+
+@dataclass
 class DatasetConfig:
     """Where the items come from, and the options every dataset has."""
 
@@ -65,6 +81,11 @@ class DatasetConfig:
     label: str | None = None
     test_input: str | None = None  # NPZ: where both splits are in one file
     test_label: str | None = None
+    # -- for instructions: texts with {columns} in braces
+    prompt: str | None = None
+    completion: str | None = None  # where the data have it
+    options: Any = None  # else what may be said: a list, or a column of lists; `label` is the right one
+    goal: Goal | None = None  # another dataset to be good at; None: the pool's own test split
     # -- for every dataset
     task: Task = Task.classification
     bins: int | None = None  # ordinal: levels by quantiles of the train labels instead of each number its own
@@ -142,6 +163,8 @@ def check(run: Run) -> None:
         f"dataset.bins={dataset.bins} with dataset.task={dataset.task}",
         "dataset.task=ordinal and 2 bins or more",
     )
+    rows = dataset.goal.rows if dataset.goal else None
+    _demand(rows is None or rows >= 1, f"dataset.goal.rows={rows} tests on nothing", "dataset.goal.rows=100, say")
     _demand(dataset.pool is None or dataset.pool >= 1, f"dataset.pool={dataset.pool} is below 1", "leave it out")
     _demand(dataset.target >= 0, f"dataset.target={dataset.target} is negative", "dataset.target=0 for no target set")
     _demand(
@@ -171,7 +194,10 @@ def anchored(run: Run) -> Run:
         named = isinstance(value, str) and value and Path(value).expanduser().exists()
         return str(Path(value).expanduser().resolve()) if named else value
 
-    data = {key: absolute(getattr(run.dataset, key)) for key in ("path", "train", "test")}
+    files = ("path", "train", "test")
+    data = {key: absolute(getattr(run.dataset, key)) for key in files}
+    if run.dataset.goal is not None:
+        data["goal"] = replace(run.dataset.goal, **{key: absolute(getattr(run.dataset.goal, key)) for key in files})
     encoder = {key: absolute(value) if key.endswith("path") else value for key, value in run.encoder.items()}
     plugins = [absolute(path) for path in run.plugins]
     return replace(run, dataset=replace(run.dataset, **data), encoder=encoder, plugins=plugins)

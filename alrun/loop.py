@@ -18,7 +18,7 @@ from .metrics import evaluate, mean_entropy, nll
 from .models.material import Material
 from .signals import ModelSignals
 from .streams import Stream, stream
-from .types import Cycle, Learner, Predictor, Selection, Strategy, View
+from .types import Cycle, LanguageModel, Learner, Part, Predictor, Selection, Strategy, View
 
 
 def initial_set(run: Run, dataset: Dataset, size: int) -> Tensor:
@@ -122,7 +122,9 @@ def _evaluated(
         evaluate(logits.numpy(), source.labels[dataset.test], n_classes, source.levels, values)
     )
     aimed = predictor.outputs("target", torch.arange(len(dataset.target))).logits.double().cpu()  # (v, C)
-    metrics["target/nll"] = nll(aimed.numpy(), source.labels[dataset.target])
+    metrics["target/nll"] = nll(aimed.numpy(), source.labels[dataset.target]) if n_classes > 1 else None
+    if isinstance(predictor, LanguageModel):
+        metrics |= _token_metrics(predictor, dataset)
     counts = torch.bincount(labels, minlength=n_classes).tolist()  # (C,)
     metrics |= {f"bought/{c}": count for c, count in enumerate(counts)}
     metrics |= {
@@ -134,6 +136,18 @@ def _evaluated(
         "test_confidence": confidence.numpy().astype(np.float32),
         "pool_prediction": signals.logits(every).argmax(dim=1).cpu().numpy().astype(np.int32),
     }
+
+
+def _token_metrics(predictor: LanguageModel, dataset: Dataset) -> dict[str, float | None]:
+    """Means over items of their mean token losses in nats and of their shares of tokens predicted right."""
+    found = {}
+    parts: dict[Part, np.ndarray] = {"target": dataset.target, "test": dataset.test}
+    for part, rows in parts.items():
+        labels = torch.from_numpy(dataset.source.labels[rows])
+        said = predictor.completions(part, torch.arange(len(rows)), labels)
+        found[f"{part}/token_nll"] = _finite(said.nll.double().mean().item())
+        found[f"{part}/token_accuracy"] = _finite(said.right.double().mean().item())
+    return found
 
 
 def _others(labelled: Tensor, pool: int) -> Tensor:

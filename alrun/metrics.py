@@ -85,7 +85,7 @@ def evaluate(
     """Every test metric of one model. `test/recall/<class>` comes last, one key a class.
 
     The prediction is the first class with the largest logit. With the `levels` of an ordinal task and the `values`
-    that its labels were, four more metrics join.
+    that its labels were, four more metrics join. Of a single class all are None.
     """
     logits, labels = np.asarray(logits, dtype=np.float64).reshape(-1, n_classes), np.asarray(labels, dtype=np.int64)
     predicted, probs = logits.argmax(axis=1), np.exp(log_softmax(logits)) if len(logits) else logits
@@ -97,6 +97,8 @@ def evaluate(
         "test/brier": brier(probs, labels),
         "test/ece": ece(probs[np.arange(len(labels)), predicted], predicted == labels),
     }
+    if n_classes == 1:  # nothing can be wrong: no metric says anything
+        return dict.fromkeys([*found, "test/recall/0"])
     if levels is not None and values is not None:
         found |= graded(probs, predicted, labels, levels, values)
     return found | {f"test/recall/{c}": recall for c, recall in enumerate(recalls(predicted, labels, n_classes))}

@@ -16,6 +16,7 @@ from . import registry
 from .budget import fit, initial_size, schedule
 from .config import Run, anchored, check, plain, run_path
 from .data import load
+from .data.instruct import readable
 from .data.source import Chosen, Source
 from .data.split import Dataset, split
 from .encoders import cache, settle
@@ -35,7 +36,8 @@ from .types import Cycle, Part
 log = logging.getLogger("alrun")
 FORMATS = ("png", "svg")
 CURVES = ("test/accuracy", "test/balanced_accuracy", "test/macro_f1", "test/nll")
-SOME_CURVES = ("target/nll", "test/mae", "test/rmse", "test/qwk", "test/spearman")  # where a run has them
+TOKENS = ("target/token_nll", "test/token_nll")
+SOME_CURVES = ("target/nll", *TOKENS, "test/mae", "test/rmse", "test/qwk", "test/spearman")  # where a run has them
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ def prepare(run: Run) -> Prepared:
     batches = fit(schedule(run.budget, classes), size, len(dataset.pool), run.budget.clip)
     resolve_device(run.device)
     start = initial_set(run, dataset, size)
-    encoder = registry.build("encoder", run.encoder, run.plugins)(source)  # its weights are loaded when they are needed
+    # Its weights are loaded when they are needed.
+    encoder = registry.build("encoder", run.encoder, run.plugins)(readable(source))
     runs_dir = Path(run.runs_dir)
     there = next(path for path in (runs_dir, *runs_dir.absolute().parents) if path.exists())
     if not there.is_dir():

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from .. import registry
-from ..config import DatasetConfig
+from ..config import DatasetConfig, Goal
 from .source import Source
 
 RUN_ONLY = ("pool", "target", "imbalance", "label_noise")  # what split() does, not the loaders
@@ -16,13 +16,16 @@ RUN_ONLY = ("pool", "target", "imbalance", "label_noise")  # what split() does, 
 def load(cfg: DatasetConfig, plugins: Sequence[str] = ()) -> Source:
     """The dataset, read and checked. Runs of one process that want the same one share it."""
     wanted = {key: value for key, value in asdict(cfg).items() if key not in RUN_ONLY}
-    stamps = [_stamp(text) for text in (cfg.path, cfg.train, cfg.test)]
+    files = [cfg.path, cfg.train, cfg.test] + ([cfg.goal.path, cfg.goal.train, cfg.goal.test] if cfg.goal else [])
+    stamps = [_stamp(text) for text in files]
     return _load(json.dumps(wanted, sort_keys=True), json.dumps(stamps), tuple(plugins))
 
 
 @lru_cache(maxsize=2)
 def _load(wanted: str, stamps: str, plugins: tuple[str, ...]) -> Source:
-    cfg = DatasetConfig(**json.loads(wanted))
+    values = json.loads(wanted)
+    goal = values.pop("goal")
+    cfg = DatasetConfig(**values, goal=Goal(**goal) if goal else None)
     return registry.find("dataset", {"name": cfg.name, "method": cfg.method}, plugins)(cfg)
 
 

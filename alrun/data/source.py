@@ -8,13 +8,14 @@ from typing import Literal
 
 import numpy as np
 
+from ..exchange import Exchange
 from .images import Images
 
-Kind = Literal["text", "pair", "image", "table"]
+Kind = Literal["text", "pair", "instruction", "image", "table"]
 Text = str | tuple[str, str]  # one, or the two of a pair
 
 # Texts or pairs; pictures of one size, uint8 (n, H, W) or (n, H, W, 3), or still encoded; or columns, float32 (n, F).
-Items = list[str] | list[tuple[str, str]] | np.ndarray | Images
+Items = list[str] | list[tuple[str, str]] | list[Exchange] | np.ndarray | Images
 
 
 @dataclass(frozen=True)
@@ -36,14 +37,16 @@ class Source:
     columns: tuple[str, ...] = ()  # what the numbers of a table are called
     levels: np.ndarray | None = None  # (C,) float64 ascending, what each class of an ordinal task stands for
     values: np.ndarray | None = None  # (n,) float64, the numbers that the labels of an ordinal task were
+    aside: np.ndarray | None = None  # (a,) int64 rows for the target split alone; None: it is drawn from train rows
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @cached_property
     def train(self) -> np.ndarray:
-        """(n - t,) int64 rows outside the test split, ascending."""
-        return np.setdiff1d(np.arange(len(self.labels)), self.test)
+        """(n - t,) int64 rows outside the test split, and not set aside for the target, ascending."""
+        held = self.test if self.aside is None else np.concatenate([self.test, self.aside])
+        return np.setdiff1d(np.arange(len(self.labels)), held)
 
 
 class Chosen(Sequence):

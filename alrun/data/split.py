@@ -28,6 +28,7 @@ class Dataset:
 def split(source: Source, cfg: DatasetConfig, seed: int) -> Dataset:
     """Target draw, long tail, pool subsample, shuffle, label noise: in this order, from the seed alone."""
     rng = stream(seed, Stream.SPLIT)
+    _demand_certain(source, cfg)
     target = draw_target(source, cfg.target, rng)
     rows = long_tail(source, np.setdiff1d(source.train, target), cfg.imbalance, rng)
     if cfg.pool is not None and cfg.pool > len(rows):
@@ -40,16 +41,31 @@ def split(source: Source, cfg: DatasetConfig, seed: int) -> Dataset:
     return Dataset(source, pool, target, source.test, answers)
 
 
+def _demand_certain(source: Source, cfg: DatasetConfig) -> None:
+    """Completions that come with the items are no classes: they have neither noise nor a long tail."""
+    known = source.kind == "instruction" and all(len(source.items[row].options) == 1 for row in source.train)  # type: ignore[union-attr]
+    if known and (cfg.label_noise or cfg.imbalance != 1):
+        raise UserError(
+            f"dataset.label_noise={cfg.label_noise:g} and dataset.imbalance={cfg.imbalance:g} are for items that have "
+            f"labels; those of {source.name!r} have completions",
+            "leave both out",
+        )
+
+
 def draw_target(source: Source, per_class: int, rng: np.random.Generator) -> np.ndarray:
-    """(C * per_class,) train rows, drawn at random within each class; every class keeps an item for the pool."""
+    """(C * per_class,) train rows, drawn at random within each class; every class keeps an item for the pool.
+
+    Rows that a source has set aside for the target need not leave anything behind.
+    """
     drawn = []
+    rows, kept = (source.train, 1) if source.aside is None else (source.aside, 0)
     for c, name in enumerate(source.classes):
-        mine = source.train[source.labels[source.train] == c]
-        if per_class and len(mine) <= per_class:
+        mine = rows[source.labels[rows] == c]
+        if per_class and len(mine) < per_class + kept:
             raise UserError(
                 f"class {name!r} of {source.name!r} has {len(mine)} train items, too few for dataset.target="
-                f"{per_class} and one in the pool",
-                f"dataset.target={max(0, len(mine) - 1)} or less (0: no target split)",
+                f"{per_class}" + " and one in the pool" * kept,
+                f"dataset.target={max(0, len(mine) - kept)} or less (0: no target split)",
             )
         drawn.append(rng.permutation(mine)[:per_class])
     return np.concatenate(drawn)

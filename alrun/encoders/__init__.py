@@ -6,9 +6,9 @@ from typing import Any
 from ..config import option
 from ..data.source import Kind
 
-AUTO = {"text": "minilm", "pair": "minilm", "image": "none", "table": "none"}
+AUTO = {"text": "minilm", "pair": "minilm", "instruction": "tfidf", "image": "none", "table": "none"}
 
 
 def settle(params: Mapping[str, Any], kind: Kind) -> dict[str, Any]:
-    """`encoder=auto` as a real encoder with its shipped options: minilm for texts, none for pictures and columns."""
+    """`encoder=auto` as a real encoder with its shipped options: one for texts, one for instructions, none for the rest."""
     return option("encoder", AUTO[kind]) if params["name"] == "auto" else dict(params)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -9,6 +10,8 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..types import Part
+
+NEVER = -1e4  # logit of an option that an item does not have
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,11 @@ class Material:
     items: Mapping[Part, Sequence[Any]] = field(default_factory=dict)  # part -> n texts, pictures or rows of numbers
     kind: str = "table"  # of the items, as data/source.py names it
     levels: Tensor | None = None  # (C,) float64 ascending, what the classes of an ordinal task stand for
+
+    @cached_property
+    def answered(self) -> bool:
+        """Whether every pool item comes with its completion, so that there is nothing to ask an oracle."""
+        return self.kind == "instruction" and all(len(item.options) == 1 for item in self.items["pool"])
 
     def rows(self, part: Part, idx: Tensor) -> Tensor:
         """(n, F) features of the items `idx` of a part, as the encoder gave them."""

@@ -68,3 +68,15 @@ def logit_gradient(logits: Tensor, labels: Tensor) -> Tensor:
     gradient = torch.zeros_like(logits)
     gradient[example, position] = (residual / tokens[example, None]).to(logits.dtype)
     return gradient
+
+
+def dense_completion_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean loss (n,) from logits (n, K, V) and the labels (n, K) of the very same places, not of the next ones.
+
+    No shape depends on what is in them, so vmap and forward derivatives can be taken of it.
+    """
+    counts = labels != IGNORED
+    widened = _widened(logits)
+    chosen = widened.gather(2, labels.clamp_min(0)[..., None])[..., 0]  # (n, K)
+    loss = (widened.logsumexp(2) - chosen) * counts
+    return loss.sum(1) / counts.sum(1).clamp_min(1)

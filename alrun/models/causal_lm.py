@@ -1,0 +1,200 @@
+"""A causal language model with LoRA adapters, fine-tuned afresh on the completions of each cycle."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..converted import language_model
+from ..errors import UserError
+from ..pretrained import Precision as Kept
+from ..pretrained import digest, load
+from ..registry import model
+from ..types import Learner, Predictor
+from .backbone import adapted
+from .material import Material
+from .speaker import Scoring, Speaker, Voice, training_loss
+from .speech import Reader, Template
+from .training import Recipe, Snapshot, fitting, trained
+from .transformer import Precision
+
+
+class Base(NamedTuple):
+    """What the network is made of; equal bases share one network in memory."""
+
+    folder: Path
+    files: tuple[tuple[str, str], ...]  # sha256 of what is loaded
+    rank: int
+    alpha: float
+    dropout: float
+    targets: tuple[str, ...]
+    precision: Kept
+    device: str
+    gradient_checkpointing: bool
+
+
+class Opened(NamedTuple):
+    """A network with its adapters in place, and its tokenizer."""
+
+    module: nn.Module
+    tokenizer: Any
+    adapters: Mapping[str, torch.Size]  # shapes by name, in the module's order
+
+
+@lru_cache(maxsize=1)
+def opened(base: Base) -> Opened:
+    """The network of `base`, loaded once per process; only adapters can be trained.
+
+    Attention is written out in plain products: forward derivatives need that.
+    """
+    with torch.random.fork_rng(devices=[]):  # peft draws adapters: they are drawn anew in every cycle
+        tokenizer, network = load(
+            base.folder, "AutoTokenizer", base.precision, base.device, "eager", "AutoModelForCausalLM"
+        )
+        network.requires_grad_(False)
+        network = adapted(network, base)  # type: ignore[arg-type]
+    named = {name: p for name, p in network.named_parameters() if "lora_" in name}
+    for parameter in named.values():
+        parameter.data = parameter.data.float()  # a step is too small for half precision
+        parameter.requires_grad_(True)
+    if base.gradient_checkpointing:
+        network.gradient_checkpointing_enable(  # type: ignore[operator]
+            {"use_reentrant": False}
+        )
+    return Opened(network.eval(), tokenizer, {name: p.shape for name, p in named.items()})
+
+
+def fresh(adapters: Mapping[str, torch.Size], device: torch.device, generator: torch.Generator) -> dict[str, Tensor]:
+    """Adapters that change nothing yet (Hu et al. 2022): A uniform as peft draws it, B zero.
+
+    Drawn on the CPU whatever the device: the same numbers everywhere.
+    """
+    found = {}
+    for name, shape in adapters.items():
+        bound = 0.0 if "lora_B" in name else shape[1] ** -0.5
+        found[name] = ((torch.rand(shape, generator=generator) * 2 - 1) * bound).to(device)
+    return found
+
+
+@model
+def causal_lm(
+    material: Material,
+    *,
+    path: str,
+    revision: str | None,
+    template: Template,
+    max_length: int,
+    scoring: Scoring,
+    rank: int,
+    alpha: float,
+    dropout: float,
+    targets: list[str],
+    learning_rate: float,
+    weight_decay: float,
+    warmup: float,
+    epochs: int,
+    min_steps: int,
+    max_steps: int,
+    batch: int,
+    clip: float,
+    precision: Precision,
+    checkpoints: int,
+    gradient_checkpointing: bool,
+) -> Learner:
+    """Trained on completions alone: the loss of an item is the mean over its completion's tokens and the end token.
+
+    A batch's loss is the mean over its items, not over its tokens as in LESS's released code (Xia et al. 2024): what
+    is trained is what per-item gradients are taken of, and long completions do not count more. Evaluation completions
+    end with the end token too, which LESS leaves out there. With no items the model is the base.
+    """
+    if material.kind != "instruction":
+        raise UserError(
+            f"model=causal_lm reads prompts and completions, and this dataset has {material.kind} items",
+            "dataset=instruct puts your rows as prompts",
+            "model=transformer",
+        )
+    counts = {"rank": rank, "batch": batch, "epochs": epochs, "checkpoints": checkpoints, "min_steps": min_steps}
+    for name, value in counts.items():
+        if value < 1:
+            raise UserError(f"model.{name}={value} is below 1", f"model.{name}=1 or more")
+    if max_length < 2 or max_steps < min_steps or checkpoints > min_steps:
+        raise UserError(
+            f"model.max_length={max_length}, min_steps={min_steps}, max_steps={max_steps}, checkpoints={checkpoints}",
+            "max_length of 2 or more, and checkpoints <= min_steps <= max_steps",
+        )
+    device = material.device
+    half = precision is Precision.bfloat16 or (
+        precision is Precision.auto and device.type == "cuda" and torch.cuda.is_bf16_supported()
+    )
+    guard = partial(fitting, ["model.batch", "model.max_length", "set model.gradient_checkpointing=true"])
+    folder = language_model(path, revision)
+    with guard():
+        network = opened(
+            Base(
+                folder=folder,
+                files=tuple(digest(folder).items()),
+                rank=rank,
+                alpha=alpha,
+                dropout=dropout,
+                targets=tuple(targets),
+                precision=Kept.bfloat16 if half else Kept.float32,
+                device=str(device),
+                gradient_checkpointing=gradient_checkpointing,
+            )
+        )
+    _demand_room(network.module, max_length)
+    reader = Reader(network.tokenizer, template, max_length)
+    voice = Voice(network.module, reader, material.items, material.n_classes, scoring, 2 * batch, device, guard, {})
+    recipe = Recipe(
+        learning_rate=learning_rate,
+        head_learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        warmup=warmup,
+        epochs=epochs,
+        min_steps=min_steps,
+        max_steps=max_steps,
+        batch=batch,
+        clip=clip,
+        checkpoints=checkpoints,
+    )
+
+    def learn(idx: Tensor, labels: Tensor, rng: np.random.Generator) -> Predictor:
+        generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
+        start = fresh(network.adapters, device, generator)
+        if not len(idx):
+            return Speaker(voice, [Snapshot(learning_rate, start, None)], float("nan"))
+        rows = [voice.row("pool", int(i), int(y)) for i, y in zip(idx, labels, strict=True)]
+        seen: list[float] = []
+
+        def mean_loss(at: np.ndarray) -> Tensor:
+            loss = training_loss(voice, [rows[place] for place in at])
+            seen.append(float(loss.detach()))
+            return loss
+
+        with guard():
+            lengths = np.array([len(row.tokens) for row in rows])
+            snapshots = trained(network, recipe, start, lengths, mean_loss, generator)  # type: ignore[arg-type]
+        return Speaker(voice, snapshots, mean_of_last_quarter(seen))
+
+    return learn
+
+
+def mean_of_last_quarter(losses: Sequence[float]) -> float:
+    """What training had come to, without another pass over what was trained on."""
+    last = losses[-max(1, len(losses) // 4) :]
+    return sum(last) / len(last)
+
+
+def _demand_room(module: nn.Module, max_length: int) -> None:
+    """No text longer than the network's positions, or than a window that a written-out mask would not keep."""
+    for name in ("max_position_embeddings", "sliding_window"):
+        limit = getattr(module.config, name, None)
+        if isinstance(limit, int) and max_length > limit:
+            raise UserError(
+                f"model.max_length={max_length} is more than the {limit} tokens this network can look back on",
+                f"model.max_length={limit} or less",
+            )
