@@ -7,15 +7,19 @@ are kept, and no similarity is computed twice. Bounds are in the precision of th
 """
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from .reach import Reach
+from .reach import Front, Reach, below, by_column
 from .rows import Rows
 
 TIE = 1e-12  # relative difference of gains that is rounding
 ROUNDED_SUM = 1 + 1e-5  # a sum of upper bounds stays one
+FRONT = 512  # candidates whose bounds are computed anew together
+
+Exact = tuple[float, Tensor, Tensor]  # a gain, the points that are covered better, and how well
 
 
 def covered_by(rows: Rows, centres: Tensor) -> Tensor:
@@ -43,6 +47,7 @@ class Greedy:
         self.noise = 1e-13 * float(weights.sum())
         self.capacity = per_item * len(rows)
         self.reach: Reach | None = None
+        self.front: Front | None = None
         self.computed = 0  # columns since memory was last asked for lists
         self.bound = self._all_bounds()  # (n,) float64, -1 once picked
 
@@ -56,55 +61,136 @@ class Greedy:
 
     def _all_bounds(self) -> Tensor:
         """(n,) gains of all candidates; keeps their lists if they fit."""
+        self.front = None
+        gains = self._listed() if self._lists_fit() else None
+        return (self._summed() if gains is None else gains).mul_(ROUNDED_SUM)
+
+    def _tiles(self) -> Iterator[tuple[slice, slice]]:
+        """Tiles on and above the diagonal: each serves both its rows and its columns."""
         n, size = len(self.rows), self.tile
-        gains = torch.zeros(n, dtype=torch.float64, device=self.low.device)
-        if self._lists_fit():
-            self.reach = Reach(n, size, self.capacity, self.rows.dtype, self.low.device)
         tiles = [slice(start, min(start + size, n)) for start in range(0, n, size)]
-        for index, left in enumerate(tiles):
-            for right in tiles[index:]:
-                near = self.rows.upper(left, right)  # (tile, tile) serves both its rows and its columns
-                self._gather(gains, left, right, near)
-                if left != right:
-                    self._gather(gains, right, left, near.T)
-        return gains.mul_(ROUNDED_SUM)
+        return ((left, right) for index, left in enumerate(tiles) for right in tiles[index:])
 
-    def _gather(self, gains: Tensor, candidates: slice, points: slice, near: Tensor) -> None:
-        excess = (near - self.low[points]).clamp_(min=0)  # (candidates, points)
-        gains[candidates] += excess @ self.light[points]
-        if self.reach and not self.reach.add(candidates, points, near, (excess > 0).contiguous()):
-            self.reach = None
+    def _listed(self) -> Tensor | None:
+        """Gains from lists, which are kept; None if they do not fit."""
+        self.reach = Reach(len(self.rows), self.tile, self.capacity, self.rows.dtype, self.low.device)
+        gains, limit = torch.zeros_like(self.covered), self.rows.limit(self.low)  # (n,)
+        for left, right in self._tiles():
+            apart = self.rows.apart(left, right)  # (tile, tile)
+            flat = below(apart, limit[right])
+            row, column = flat // apart.shape[1], flat % apart.shape[1]
+            fits = self._keep(gains, left, right, row, column, apart.view(-1).index_select(0, flat))
+            if left != right:
+                flat = below(apart, limit[left, None])
+                flat = flat[by_column(flat % apart.shape[1])]
+                row, column = flat // apart.shape[1], flat % apart.shape[1]
+                fits &= self._keep(gains, right, left, column, row, apart.view(-1).index_select(0, flat))
+            if not fits:
+                self.reach = None
+                return None
+        return gains
 
-    def _refresh(self, at: Tensor) -> None:
-        """Bounds of these candidates under the present cover."""
-        if self.reach:
-            owner, point, near = self.reach.of(at)
-            gains = torch.zeros(len(at), dtype=torch.float64, device=at.device)
-            excess = (near - self.low[point]).clamp_(min=0) * self.light[point]
-            gains.index_add_(0, owner, excess.double())
-        else:
-            self.computed += len(at)
-            starts = range(0, len(self.rows), self.rows.block)
-            gains = torch.stack([self._excess(at, slice(start, start + self.rows.block)) for start in starts]).sum(0)
+    def _keep(
+        self, gains: Tensor, candidates: slice, points: slice, candidate: Tensor, point: Tensor, apart: Tensor
+    ) -> bool:
+        near = self.rows.near(apart)  # (e,)
+        excess = (near - self.low[points].index_select(0, point)).clamp_(min=0)
+        gains[candidates].index_add_(0, candidate, excess.mul_(self.light[points].index_select(0, point)).double())
+        return self.reach.add(candidates, points, candidate, point, near)
+
+    def _summed(self) -> Tensor:
+        """Gains without lists."""
+        gains = torch.zeros_like(self.covered)
+        for left, right in self._tiles():
+            near = self.rows.upper(left, right)  # (tile, tile)
+            gains[left] += (near - self.low[right]).clamp_(min=0) @ self.light[right]
+            if left != right:
+                gains[right] += self.light[left] @ near.sub_(self.low[left, None]).clamp_(min=0)
+        return gains
+
+    def _refresh(self, at: Tensor) -> Tensor:
+        """Bounds of these candidates under the present cover, where there are no lists."""
+        self.computed += len(at)
+        starts = range(0, len(self.rows), self.rows.block)
+        gains = torch.stack([self._excess(at, slice(start, start + self.rows.block)) for start in starts]).sum(0)
         self.bound[at] = torch.minimum(self.bound[at], gains * ROUNDED_SUM)
+        return self.bound[at]
 
     def _excess(self, at: Tensor, points: slice) -> Tensor:
         near = self.rows.upper(at, points)  # (m, block)
         return (near.sub_(self.low[points]).clamp_(min=0) @ self.light[points]).double()
 
-    def _exact(self, candidate: Tensor) -> tuple[float, Tensor, Tensor]:
-        """Gain, the points it covers better, and how well. float64; `candidate` is (1,)."""
+    def _points(self, candidate: int) -> Tensor:
+        """Points that this candidate may cover better."""
+        at = torch.tensor([candidate], device=self.low.device)
         if self.reach:
-            _, point, near = self.reach.of(candidate)
-            point = point[near > self.low[point]].long()
-        else:
-            starts = range(0, len(self.rows), self.rows.block)
-            parts = [self.rows.upper(candidate, slice(s, s + self.rows.block))[0] for s in starts]
-            point = (torch.cat(parts) > self.low).nonzero().flatten()
-        centre = self.rows.unit(candidate, torch.float64)  # (1, F)
+            _, point, near = self.reach.of(at)
+            return point[near > self.low[point]]
+        starts = range(0, len(self.rows), self.rows.block)
+        parts = [self.rows.upper(at, slice(s, s + self.rows.block))[0] for s in starts]
+        return (torch.cat(parts) > self.low).nonzero().flatten()
+
+    def _exact(self, candidate: int, point: Tensor) -> Exact:
+        """Its gain, and how well it covers these points. float64."""
+        centre = self.rows.unit(slice(candidate, candidate + 1), torch.float64)  # (1, F)
         near = torch.cat([self.rows.exact(part, centre)[:, 0] for part in point.split(self.rows.block)])
-        gain = (near - self.covered[point]).clamp_(min=0) @ self.weights[point]
+        gain = (near - self.covered.index_select(0, point)).clamp_(min=0) @ self.weights.index_select(0, point)
         return float(gain), point, near
+
+    def _least(self, best: float) -> float:
+        """What a bound must be above for its candidate to matter beside a gain of `best`."""
+        return max(best * (1 - TIE) - self.noise, self.noise)
+
+    def _by_columns(self) -> dict[int, Exact]:
+        """All candidates that may be best, without lists: leaders are computed anew until none is ahead."""
+        stale, fresh = self.bound.clone(), torch.full_like(self.bound, -1)  # (n,) a candidate is in one of the two
+        exact: dict[int, Exact] = {}  # or here
+        best, batch = 0.0, self.leaders
+        while True:
+            item = int(fresh.argmax())
+            leading = max(float(fresh[item]), self._least(best))
+            if float(stale.max()) > leading:
+                at = stale.topk(min(batch, len(stale))).indices
+                at = at[stale[at] > leading]
+                self._refresh(at)
+                fresh[at], stale[at] = self.bound[at], -1
+                batch *= 2
+            elif float(fresh[item]) > self._least(best):
+                exact[item] = self._exact(item, self._points(item))
+                best = max(best, exact[item][0])
+                self.bound[item], fresh[item] = exact[item][0], -1
+            else:
+                return exact
+
+    def _by_lists(self, reach: Reach) -> dict[int, Exact]:
+        """All candidates that may be best, with lists: those with the highest bounds are computed anew together."""
+        size = FRONT
+        while True:
+            if self.front:
+                bound = self.front.gains(self.low).mul_(ROUNDED_SUM)  # (m,)
+                bound.masked_fill_(self.bound.index_select(0, self.front.at) < 0, -1)
+                exact = self._ahead(self.front, bound.clone())
+                if exact is not None:
+                    return exact
+                self.bound[self.front.at] = bound
+            self.front = Front(reach, self.bound, self.low, self.light, size)
+            size *= 2
+
+    def _ahead(self, front: Front, bound: Tensor) -> dict[int, Exact] | None:
+        """All of the front that may be best, as its bounds (m,) tell; None if another candidate may be."""
+        exact: dict[int, Exact] = {}
+        best = 0.0
+        while True:
+            position = int(bound.argmax())
+            upper = float(bound[position])
+            if max(upper, front.ceiling) <= self._least(best):
+                return exact
+            if upper <= front.ceiling:
+                return None
+            item = int(front.at[position])
+            exact[item] = self._exact(item, front.points(position, self.low))
+            best = max(best, exact[item][0])
+            bound[position] = -1
 
     def pick(self) -> tuple[int, float]:
         """The next position and its gain; the lowest position among equal gains."""
@@ -112,28 +198,8 @@ class Greedy:
             self.computed = 0
             if self._lists_fit():
                 self.bound = torch.minimum(self.bound, self._all_bounds())
-        stale, fresh = self.bound.clone(), torch.full_like(self.bound, -1)  # (n,) a candidate is in one of the two
-        exact: dict[int, tuple[float, Tensor, Tensor]] = {}  # or here
-        best, batch = 0.0, self.leaders
-        while True:
-            least = max(best * (1 - TIE) - self.noise, self.noise)
-            leading = max(float(fresh.max()), least)
-            if float(stale.max()) > leading:
-                at = stale.topk(min(batch, len(stale))).indices
-                at = at[stale[at] > leading]
-                self._refresh(at)
-                fresh[at], stale[at] = self.bound[at], -1
-                batch *= 2
-                continue
-            hopeful = fresh.argmax()[None] if not exact else (fresh > least).nonzero().flatten()
-            if not len(hopeful) or float(fresh[hopeful[0]]) <= least:
-                break
-            for item in hopeful.tolist():
-                exact[item] = self._exact(hopeful.new_tensor([item]))
-                gain = exact[item][0]
-                self.bound[item] = gain if gain > self.noise else 0
-                best = max(best, gain)
-            fresh[hopeful] = -1
+        exact = self._by_lists(self.reach) if self.reach else self._by_columns()
+        best = max((gain for gain, *_ in exact.values()), default=0.0)
         if best <= self.noise:  # all gains are zero
             chosen, gain = int((self.bound >= 0).nonzero()[0]), 0.0
         else:
@@ -153,8 +219,8 @@ class Greedy:
         if self.reach:
             self.reach = self.reach.kept((self.bound >= 0).nonzero().flatten(), self.low, self.rows.block)
 
-    def label(self, candidate: Tensor) -> None:
-        """Something else chose this candidate (1,)."""
-        _, point, near = self._exact(candidate)
+    def label(self, candidate: int) -> None:
+        """Something else chose this candidate."""
+        _, point, near = self._exact(candidate, self._points(candidate))
         self.cover(point, near)
         self.bound[candidate] = -1

@@ -1,5 +1,6 @@
 """Similarities in [0, 1] that fall with distance."""
 
+import math
 from enum import StrEnum
 
 from torch import Tensor
@@ -31,3 +32,22 @@ def similarity(squared: Tensor, kernel: Kernel, sigma: float) -> Tensor:
             return squared.div_(2).add_(1).reciprocal_()
         case Kernel.tophat:
             return (squared.sqrt_() < sigma).to(squared.dtype)
+
+
+def squared_reach(least: Tensor, kernel: Kernel, sigma: float) -> Tensor:
+    """Squared distances from which on k(r) is at most `least`: inf where that is 0, -inf where it is above 1."""
+    at = least.clamp(max=1)
+    match kernel:
+        case Kernel.rbf:
+            squared = at.log().mul(-(sigma**2))
+        case Kernel.laplace:
+            squared = at.log().mul(-sigma).square()
+        case Kernel.student_t:
+            squared = at.pow(-4 / 3).sub(1).mul(sigma**2 / 2)
+        case Kernel.cauchy:
+            squared = at.reciprocal().sub(1)
+        case Kernel.rational:
+            squared = at.reciprocal().sub(1).mul(2)
+        case Kernel.tophat:
+            squared = (at * 0 + sigma**2).where(at > 0, math.inf)
+    return squared.where(least <= 1, -math.inf)

@@ -15,22 +15,24 @@ class Reach:
     def __init__(self, n: int, tile: int, capacity: int, dtype: torch.dtype, device: torch.device) -> None:
         tiles = -(-n // tile)
         self.tile, self.used = tile, 0
-        self.point = torch.empty(capacity, dtype=torch.int32, device=device)
+        within = torch.int16 if tile < 2**15 else torch.int32
+        self.point = torch.empty(capacity, dtype=within, device=device)  # counted from the start of its tile
         self.near = torch.empty(capacity, dtype=dtype, device=device)
         small = torch.int32 if capacity < 2**31 else torch.int64
         self.first = torch.zeros(n, tiles, dtype=small, device=device)
         self.count = torch.zeros(n, tiles, dtype=torch.int16, device=device)  # at most `tile`
 
-    def add(self, candidates: slice, points: slice, near: Tensor, above: Tensor) -> bool:
-        """Take the entries of a tile (candidates, points) where `above`; False if they do not fit."""
-        flat = _true(above)  # (e,) row-major: sorted by candidate
-        end = self.used + len(flat)
+    def add(self, candidates: slice, points: slice, candidate: Tensor, point: Tensor, near: Tensor) -> bool:
+        """Take entries (e,) of a tile, in the order of their candidates; False if they do not fit.
+
+        `candidate` and `point` count from the start of the tile.
+        """
+        end = self.used + len(near)
         if end > len(self.point):
             return False
-        candidate, point = flat // above.shape[1], flat % above.shape[1]
-        self.point[self.used : end] = point + points.start
-        self.near[self.used : end] = near[candidate, point]
-        count = candidate.bincount(minlength=len(above))  # (candidates,)
+        self.point[self.used : end] = point
+        self.near[self.used : end] = near
+        count = candidate.bincount(minlength=candidates.stop - candidates.start)  # (candidates,)
         column = points.start // self.tile
         self.count[candidates, column] = count.to(torch.int16)
         self.first[candidates, column] = (count.cumsum(0) - count + self.used).to(self.first.dtype)
@@ -41,19 +43,21 @@ class Reach:
         """(e,) owner, as a position in `candidates`, point and similarity of all their entries."""
         count, first = self.count[candidates].long(), self.first[candidates].long()  # (m, tiles)
         flat = count.flatten()
-        ends = flat.cumsum(0)
-        at = torch.repeat_interleave(first.flatten() - ends + flat, flat)
+        at = torch.repeat_interleave(first.flatten() - flat.cumsum(0) + flat, flat)
         at += torch.arange(len(at), device=at.device)
+        starts = torch.arange(0, count.shape[1], device=at.device) * self.tile
+        point = torch.repeat_interleave(starts.repeat(len(candidates)), flat)
+        point += self.point.index_select(0, at)
         owner = torch.repeat_interleave(count.sum(1))
-        return owner, self.point[at], self.near[at]
+        return owner, point, self.near.index_select(0, at)
 
     def kept(self, candidates: Tensor, low: Tensor, block: int) -> "Reach":
         """The lists of these candidates alone, without the points that are now covered as well; in one piece each."""
         live = []
         for part in candidates.split(block):
             owner, point, near = self.of(part)
-            above = near > low[point]
-            live.append((part[owner[above]], point[above], near[above]))
+            above = (near > low.index_select(0, point)).nonzero().flatten()
+            live.append((part[owner[above]], point[above].int(), near[above]))
         owner, point, near = (torch.cat(column) for column in zip(*live, strict=True))
         kept = Reach(len(self.count), len(self.count), 0, near.dtype, near.device)
         kept.point, kept.near, kept.used = point, near, len(point)
@@ -62,8 +66,39 @@ class Reach:
         return kept
 
 
-def _true(mask: Tensor) -> Tensor:
-    """Flat positions where a mask holds; numpy finds them several times faster on the CPU."""
-    if mask.device.type == "cpu":
-        return torch.from_numpy(np.flatnonzero(mask.numpy()))
-    return mask.flatten().nonzero().flatten()
+class Front:
+    """The candidates with the highest bounds, their lists at hand; `ceiling` bounds the gains of all others."""
+
+    def __init__(self, reach: Reach, bound: Tensor, low: Tensor, light: Tensor, size: int) -> None:
+        best = bound.topk(min(size + 1, len(bound)))
+        self.at = best.indices[:size]  # (m,)
+        self.ceiling = float(best.values[size]) if len(bound) > size else -1.0
+        owner, point, near = reach.of(self.at)
+        live = (near > low.index_select(0, point)).nonzero().flatten()
+        self.owner, self.point, self.near = (part.index_select(0, live) for part in (owner, point, near))
+        self.light = light.index_select(0, self.point)
+        self.ends = [0, *self.owner.bincount(minlength=len(self.at)).cumsum(0).tolist()]
+
+    def gains(self, low: Tensor) -> Tensor:
+        """(m,) float64, as much as each would cover better."""
+        excess = (self.near - low.index_select(0, self.point)).clamp_(min=0).mul_(self.light)
+        return excess.new_zeros(len(self.at), dtype=torch.float64).index_add_(0, self.owner, excess.double())
+
+    def points(self, position: int, low: Tensor) -> Tensor:
+        """Points that the candidate in this position of the front may cover better."""
+        at = slice(self.ends[position], self.ends[position + 1])
+        return self.point[at][self.near[at] > low[self.point[at]]]
+
+
+def below(tile: Tensor, limit: Tensor) -> Tensor:
+    """(e,) flat positions where a tile is below its limit, ascending; numpy finds them much faster on the CPU."""
+    if tile.device.type == "cpu":
+        return torch.from_numpy(np.flatnonzero(tile.numpy() < limit.numpy()))
+    return (tile < limit).flatten().nonzero().flatten()
+
+
+def by_column(column: Tensor) -> Tensor:
+    """(e,) stable order of the columns of entries."""
+    if column.device.type == "cpu":
+        return torch.from_numpy(column.numpy().astype(np.uint16).argsort(kind="stable"))  # a radix sort
+    return column.argsort(stable=True)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .distances import squared_distances
-from .kernels import Kernel, similarity
+from .kernels import Kernel, similarity, squared_reach
 
 
 class Rows:
@@ -21,9 +21,9 @@ class Rows:
         lengths = [torch.linalg.vector_norm(part, dim=1, dtype=torch.float64) for part in x.split(block)]
         length = torch.cat(lengths)  # (n,)
         self.scale = length.reciprocal().where(length > 0, 0)  # a row of zeros has no direction
-        error = 4 * math.sqrt(x.shape[1]) * torch.finfo(x.dtype).eps
-        self.dtype = x.dtype if error < 0.01 * sigma**2 else torch.float64
-        self.error = 4 * math.sqrt(x.shape[1]) * torch.finfo(self.dtype).eps
+        error = 4 * math.sqrt(x.shape[1]) + 4
+        self.dtype = x.dtype if error * torch.finfo(x.dtype).eps < 0.01 * sigma**2 else torch.float64
+        self.error = error * torch.finfo(self.dtype).eps
         self.low = 1 - 4 * torch.finfo(self.dtype).eps  # times a similarity: below it, whatever its rounding
 
     def __len__(self) -> int:
@@ -38,12 +38,26 @@ class Rows:
         squared = squared_distances(self.unit(at, torch.float64), centres, chunk=self.block)
         return similarity(squared, self.kernel, self.sigma)
 
+    def apart(self, left: Tensor | slice, right: Tensor | slice) -> Tensor:
+        """(n, m) how far they are apart: squared distances lowered by their rounding error, maybe below 0."""
+        squared = self.unit(left, self.dtype).mul_(-2) @ self.unit(right, self.dtype).T
+        squared += 2 - self.error
+        squared[self.scale[left] == 0] -= 1  # a row of zeros has length 0
+        squared[:, self.scale[right] == 0] -= 1
+        return squared
+
+    def near(self, apart: Tensor) -> Tensor:
+        """Upper bounds of the similarities of what is this far apart. Works in place."""
+        return similarity(apart.clamp_(min=0), self.kernel, self.sigma)
+
+    def limit(self, low: Tensor) -> Tensor:
+        """How far apart rows are at most that are more similar than `low` (n,): rounded up."""
+        squared = squared_reach(low.double(), self.kernel, self.sigma)  # (n,)
+        return (squared * (2 - self.low) + self.error * (1 + self.sigma**2)).to(self.dtype)
+
     def upper(self, left: Tensor | slice, right: Tensor | slice) -> Tensor:
         """(n, m) upper bounds of the similarities."""
-        a, b = self.unit(left, self.dtype), self.unit(right, self.dtype)
-        here, there = ((self.scale[at] > 0).to(self.dtype) for at in (left, right))  # squared lengths
-        squared = torch.addmm(there, a.mul_(-2), b.T).add_(here.sub_(self.error)[:, None]).clamp_(min=0)
-        return similarity(squared, self.kernel, self.sigma)
+        return self.near(self.apart(left, right))
 
     def fingerprint(self) -> Tensor:
         """(n,) float64 projections on a fixed direction: equal features have equal ones, up to rounding."""

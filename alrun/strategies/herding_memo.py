@@ -36,6 +36,6 @@ class Kept:
         if not torch.allclose(now.fingerprint(), self.fingerprint, rtol=0, atol=1e-6):
             return False
         self.greedy.rows = now
-        for position in (bought & ~picked).nonzero().flatten():
-            self.greedy.label(position[None])
+        for position in (bought & ~picked).nonzero().flatten().tolist():
+            self.greedy.label(position)
         return True
