@@ -254,7 +254,8 @@ def main() -> None:
     """Run the cases, print a table, write JSON."""
     from alrun.config import config_dir
 
-    known = sorted(path.stem for path in (config_dir() / "strategy").glob("*.yaml"))
+    needs = {path.stem: path.read_text().splitlines()[1] for path in (config_dir() / "strategy").glob("*.yaml")}
+    known = sorted(name for name, line in needs.items() if "completions" not in line and "adapters" not in line)
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ask.add_argument("--methods", nargs="+", default=known, choices=known)
     ask.add_argument("--sizes", nargs="+", type=int, default=[10_000, 50_000])

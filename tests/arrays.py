@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alrun.types import Gradients, Head, Scope, Signals, Target, View
+from alrun.types import Completions, Gradients, Head, Scope, Signals, Target, View
 
 PARTS = (
-    "features", "logits", "probs", "embeddings", "head", "target", "refit", "previous", "gradients", "oracle_labels"
+    "features", "logits", "probs", "embeddings", "head", "target", "refit", "previous", "gradients", "oracle_labels",
+    "completions",
 )  # fmt: skip
 
 
@@ -49,6 +50,11 @@ class ArraySignals:
     def embeddings(self, idx: Tensor) -> Tensor:
         """(n, D)."""
         return self._take("embeddings")[idx]
+
+    def completions(self, idx: Tensor) -> Completions:
+        """Given as (n, 2): mean token losses and entropies."""
+        nll, entropy = self._take("completions")[idx].T
+        return Completions(nll, entropy, torch.zeros_like(nll), torch.ones_like(nll, dtype=torch.int64))
 
     def head(self) -> Head | None:
         """As given."""

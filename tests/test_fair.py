@@ -7,16 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny import parts, tiny
+from tiny import parts, strategies, tiny
 
 import alrun.loop
-from alrun.config import config_dir
 from alrun.loop import cycles
 from alrun.run import Quiet, encode, prepare
 from alrun.streams import Stream, stream
 from alrun.types import View
 
-STRATEGIES = sorted(path.stem for path in (config_dir() / "strategy").glob("*.yaml"))
+STRATEGIES = strategies()
 MODELS = ["knn", "linear", "mlp"]  # those that learn from features; the others have pages of their own
 DRAWN = ("budget.initial=random", "budget.initial_labels=1")
 

@@ -11,16 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import KEPT, TINY, contents, done, parts, start, tiny
+from tiny import KEPT, TINY, contents, done, parts, start, strategies, tiny
 
 import alrun.run
-from alrun.config import config_dir
 from alrun.data.source import Source
 from alrun.loop import cycles
 from alrun.run import Quiet, execute, prepare
 from alrun.rundir import RunDir
 
-STRATEGIES = sorted(path.stem for path in (config_dir() / "strategy").glob("*.yaml"))
+STRATEGIES = strategies()
 
 
 @pytest.fixture

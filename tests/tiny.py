@@ -8,13 +8,20 @@ from pathlib import Path
 from typer.testing import CliRunner, Result
 
 from alrun.cli import app
-from alrun.config import Run
+from alrun.config import Run, config_dir
 from alrun.launch import cells
 from alrun.run import Prepared, Quiet, encode, execute, material, prepare
 
 BIN = str(Path(sys.executable).with_name("alrun"))
 TINY = ("dataset=digits", "dataset.pool=150", "dataset.target=2", "budget.phases=[{labels: 1, cycles: 4}]")
 KEPT = ("metrics.jsonl", "selections.csv")  # what must not depend on how often a run was killed
+
+
+def strategies() -> list[str]:
+    """Those that a linear head on digits can serve: others need completions or adapters, as their second line says."""
+    folder = config_dir() / "strategy"
+    needs = {path.stem: path.read_text().splitlines()[1] for path in sorted(folder.glob("*.yaml"))}
+    return [name for name, line in needs.items() if "completions" not in line and "adapters" not in line]
 
 
 def tiny(*overrides: str) -> Run:

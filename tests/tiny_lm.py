@@ -11,8 +11,8 @@ from alrun.models.material import Material
 from alrun.registry import options
 
 WORDS = [
-    *"tell me a good bad sad film is was the day : ?".split(),
-    *"negative positive yes no one two three four five".split(),
+    *["tell", "me", "a", "good", "bad", "sad", "film", "is", "was", "the", "day", ":", "?"],
+    *["negative", "positive", "yes", "no", "one", "two", "three", "four", "five"],
 ]
 CHAT = "{% for m in messages %}<u> {{ m.content }}{% endfor %}{% if add_generation_prompt %} <a> {% endif %}"
 

@@ -37,6 +37,7 @@ def signals(features, embeddings, weight, bias, target, target_labels, dtype=np.
         "logits": logits,
         "probs": logits.softmax(1),
         "head": Head(weight, bias),
+        "completions": torch.stack([features.exp().mean(1), embeddings.exp().mean(1)], dim=1),
         "target": Target(target, (target @ weight.T + bias).softmax(1), torch.from_numpy(target_labels)),
     }
     previous = ArraySignals(**{**given, "logits": logits / 2, "probs": (logits / 2).softmax(1), "previous": None})
