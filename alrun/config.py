@@ -23,6 +23,8 @@ from .registry import option as option
 from .registry import option_file as option_file
 
 IDENTITY = ("dataset", "encoder", "model", "strategy", "budget", "seed")
+# Behind the name of a strategy that sees labels nobody paid for, and so in the folder, every table and every legend.
+DIAGNOSTIC = "+oracle-labels"
 # Options of datasets that came later: at these values a run keeps the name it had before there was such an option.
 YOUNGER = {"task": "classification", "bins": None, "prompt": None, "completion": None, "options": None, "goal": None}
 
@@ -155,6 +157,12 @@ def check(run: Run) -> None:
             continue  # settled when the data are known
         named = {key: part[key] for key in ("name", "method") if part.get(key)}
         setattr(run, kind, named | registry.options(kind, part, run.plugins))
+    if registry.diagnostic(run.strategy, run.plugins) and not run.strategy["name"].endswith(DIAGNOSTIC):
+        called = {
+            "name": run.strategy["name"] + DIAGNOSTIC,
+            "method": run.strategy.get("method") or run.strategy["name"],
+        }
+        run.strategy = run.strategy | called
     dataset, budget = run.dataset, run.budget
     _demand(run.seed >= 0, f"seed={run.seed} is negative", "seed=0 or more")
     _demand(run.threads is None or run.threads >= 1, f"threads={run.threads} is below 1", "threads=1 or more")

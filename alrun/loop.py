@@ -47,6 +47,7 @@ def cycles(
     strategy: Strategy = registry.build("strategy", run.strategy, run.plugins)
     device = material.device
     oracle = torch.from_numpy(dataset.answers).to(device)  # (N,) only asked for what is bought
+    revealed = oracle if registry.diagnostic(run.strategy, run.plugins) else None
     target_labels = torch.from_numpy(dataset.source.labels[dataset.target]).to(device)  # (v,)
     labelled = torch.cat([start, *done]).long().to(device)  # (l,)
     sizes = list(accumulate([len(start), *(len(batch) for batch in done)]))  # labels that each cycle's model saw
@@ -66,6 +67,7 @@ def cycles(
             sizes=sizes,
             seed=run.seed,
             before=before,
+            oracle=revealed,
         )
         trained = time.perf_counter()
         metrics, predictions = _evaluated(predictor, signals, dataset, labelled, labels)

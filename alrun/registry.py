@@ -40,15 +40,21 @@ def _add(kind: str, function: Callable) -> Callable:
 
 
 def strategy(
-    function: Callable | None = None, *, memory: Callable | None = None, expand: Callable | None = None
+    function: Callable | None = None,
+    *,
+    memory: Callable | None = None,
+    expand: Callable | None = None,
+    diagnostic: Callable | None = None,
 ) -> Callable:
     """Register an acquisition strategy; `memory(Size) -> bytes` is its peak above the features it is given.
+
+    `diagnostic(options)` says whether it then asks for labels that nobody paid for: the run's name will tell.
 
     One that calls others completes what its options say of them: `expand(options)`, so that a run's config says all.
     """
     if function is None:
-        return partial(strategy, memory=memory, expand=expand)
-    function.memory, function.expand = memory, expand  # type: ignore[attr-defined]
+        return partial(strategy, memory=memory, expand=expand, diagnostic=diagnostic)
+    function.memory, function.expand, function.diagnostic = memory, expand, diagnostic  # type: ignore[attr-defined]
     return _add("strategy", function)
 
 
@@ -187,6 +193,15 @@ def memory(params: Mapping[str, Any], size: Any, plugins: Sequence[str] = ()) ->
     needs = [own(size) if own else None, *(memory(part, size, plugins) for part in called)]
     known = [need for need in needs if need is not None]
     return max(known) if len(known) == len(needs) else None
+
+
+def diagnostic(params: Mapping[str, Any], plugins: Sequence[str] = ()) -> bool:
+    """Whether a strategy, or one that it calls, asks for labels that nobody paid for."""
+    own = getattr(find("strategy", params, plugins), "diagnostic", None)
+    chosen = options("strategy", params, plugins)
+    if own is not None and own(chosen):
+        return True
+    return any(diagnostic(part, plugins) for part in _called(list(chosen.values())))
 
 
 def build(kind: str, params: Mapping[str, Any], plugins: Sequence[str] = ()) -> Callable:

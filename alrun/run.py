@@ -193,6 +193,7 @@ def _begin(home: RunDir, prepared: Prepared) -> None:
             "threads": torch.get_num_threads(),
             "classes": list(dataset.source.classes),
             "labels": {"bought": sum(prepared.batches), "initial": len(initial), "target": len(dataset.target)},
+            "diagnostic": registry.diagnostic(run.strategy, run.plugins),
             "warnings": list(prepared.source.warnings),
             "fingerprint": prepared.source.fingerprint,
             "batches": prepared.batches,

@@ -112,9 +112,9 @@ class ModelSignals:
         network, head = self._predictor.network(), self._predictor.head()
         if network is not None:
             return NetworkGradients(network, scope)
-        if scope is not Scope.head or head is None:
+        if scope != Scope.head or head is None:
             raise UserError(
-                f"gradients are asked for of {scope.value!r}, and this model has "
+                f"gradients are asked for of {str(scope)!r}, and this model has "
                 + ("its last layer alone" if head is not None else "no layer to take them of"),
                 "model=transformer",
                 *(["strategy.scope=head"] if head is not None else []),

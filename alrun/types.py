@@ -189,6 +189,9 @@ class Gradients(Protocol):
     def scores(self, part: Part, idx: Tensor, labels: Tensor, directions: Tensor) -> Tensor:
         """(n, s) inner products with directions (s, P). No gradient of an item is formed."""
 
+    def cosines(self, part: Part, idx: Tensor, labels: Tensor, directions: Tensor) -> Tensor:
+        """(n, s) scores over the lengths of the items' gradients, not of the directions; 0 without a length."""
+
     def label_scores(self, idx: Tensor, n_classes: int, direction: Tensor) -> Tensor:
         """(n, C) inner products with one direction (P,) of pool items, for every label they may have."""
 

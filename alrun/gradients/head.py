@@ -41,6 +41,12 @@ class HeadGradients:
         found = [influence.scores(residual, embeddings, self._matrix(t), cosines=False) for t in directions]
         return torch.stack(found, dim=1)
 
+    def cosines(self, part: Part, idx: Tensor, labels: Tensor, directions: Tensor) -> Tensor:
+        """(n, s) scores over the lengths of the items' gradients, not of the directions; 0 without a length."""
+        residual, embeddings = self._factors(part, idx, labels)
+        found = [influence.scores(residual, embeddings, self._matrix(t), cosines=True) for t in directions]
+        return torch.stack(found, dim=1)
+
     def label_scores(self, idx: Tensor, n_classes: int, direction: Tensor) -> Tensor:
         """(n, C) inner products with one direction (P,) of pool items, for every label they may have."""
         logits, embeddings = self._outputs("pool", idx)

@@ -18,6 +18,7 @@ from torch.func import grad, jvp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..errors import UserError
+from ..numerics.influence import cosine
 from ..types import Adam, Batch, Network, Part, Scope
 from .hooks import backward, part_of, wrong_layer
 from .layers import covered
@@ -30,8 +31,8 @@ class NetworkGradients:
     """types.Gradients of one scope of a network, as it is after training or at a checkpoint."""
 
     def __init__(self, network: Network, scope: Scope) -> None:
-        self._network, self._scope = network, scope
-        self._parameters = {name: value.detach() for name, value in network.parameters(scope).items()}
+        self._network, self._scope = network, Scope(scope)
+        self._parameters = {name: value.detach() for name, value in network.parameters(self._scope).items()}
         self._hooked: bool | None = None  # not known yet
 
     def hooked(self, part: Part, idx: Tensor, labels: Tensor) -> bool:
@@ -92,6 +93,20 @@ class NetworkGradients:
                 for column, direction in enumerate(directions):
                     result[batch.at, column] = self._slope(batch, direction)
         return result
+
+    def cosines(self, part: Part, idx: Tensor, labels: Tensor, directions: Tensor) -> Tensor:
+        """(n, s) scores over the lengths of the items' gradients, not of the directions; 0 without a length."""
+        result, lengths = directions.new_zeros(len(idx), len(directions)), directions.new_zeros(len(idx))
+        if not self.hooked(part, idx, labels):
+            for at, rows in self.vectors(part, idx, labels):
+                result[at], lengths[at] = rows @ directions.T, rows.norm(dim=1)
+            return cosine(result, lengths[:, None])
+        named = self._named(directions)
+        for batch in self._batches(part, idx, labels):
+            for layer in backward(self._network, self._parameters, batch):
+                result[batch.at] += layer.products(named)
+                lengths[batch.at] += layer.squared_norms()
+        return cosine(result, lengths.sqrt()[:, None])
 
     def label_scores(self, idx: Tensor, n_classes: int, direction: Tensor) -> Tensor:
         """(n, C) inner products with one direction (P,) of pool items, for every label they may have.

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from alrun.numerics import influence
 from alrun.numerics.adam import adam_direction
-from alrun.numerics.pursuit import matching_pursuit, mmr
+from alrun.numerics.pursuit import Factored, matching_pursuit, mmr
 from alrun.numerics.ranking import highest
 
 from . import check
@@ -92,7 +92,7 @@ class Alignment:
         return influence.label_scores(self.probs, self.H_pool, target, cosines=cosines)
 
     def pursuit(self) -> tuple[Tensor, Tensor, Tensor]:
-        return matching_pursuit(self.hard, self.H_pool, self.target, int(self.k), magnitude=False)
+        return matching_pursuit(Factored(self.hard, self.H_pool), self.target, int(self.k), magnitude=False)
 
 
 def flatten(target: Tensor) -> Tensor:
@@ -135,7 +135,7 @@ OTHERS: dict[str, Formula] = {
     "gamma_hard": lambda a: a.gamma,
     "topk_abs_hard_dot": lambda a: highest(SCORES["hard_dot"](a).abs(), int(a.k)),
     "picks_mmr": lambda a: mmr(
-        a.hard, a.H_pool, SCORES["hard_cos"](a), int(a.k), trade_off=float(a.mmr_lambda)
+        Factored(a.hard, a.H_pool), SCORES["hard_cos"](a), int(a.k), trade_off=float(a.mmr_lambda)
     )[0],
     "picks_matching_pursuit": lambda a: a.pursuit()[0],
     "mp_residual_norm": lambda a: a.pursuit()[2],
