@@ -6,19 +6,26 @@ from .config import BudgetConfig
 from .errors import UserError
 
 
-def schedule(budget: BudgetConfig, n_classes: int) -> list[int]:
+def schedule(budget: BudgetConfig, n_classes: int, pool: int) -> list[int]:
     """Batch sizes, one per acquisition."""
-    unit = n_classes if budget.unit == "classes" else 1
-    return [phase.labels * unit for phase in budget.phases for _ in range(phase.cycles)]
+    sizes = [labels(phase.labels, budget, n_classes, pool) for phase in budget.phases for _ in range(phase.cycles)]
+    if not all(sizes):
+        raise UserError(f"{budget.phases[0].labels} percent of {pool} items is none", "budget.unit=labels")
+    return sizes
 
 
-def initial_size(budget: BudgetConfig, n_classes: int) -> int:
+def initial_size(budget: BudgetConfig, n_classes: int, pool: int) -> int:
     """Labels drawn before the first cycle; 0 is a cold start."""
     if budget.initial == "one_per_class":
         return n_classes
     if budget.initial == "random":
-        return budget.initial_labels * (n_classes if budget.unit == "classes" else 1)
+        return labels(budget.initial_labels, budget, n_classes, pool)
     return 0
+
+
+def labels(count: int, budget: BudgetConfig, n_classes: int, pool: int) -> int:
+    """A count in the budget's unit as a number of labels."""
+    return {"classes": count * n_classes, "labels": count, "percent": count * pool // 100}[budget.unit]
 
 
 def fit(batches: Sequence[int], start: int, pool: int, clip: bool) -> list[int]:

@@ -49,6 +49,7 @@ class Unit(StrEnum):
 
     classes = "classes"
     labels = "labels"
+    percent = "percent"  # of the pool, rounded down
 
 
 @dataclass

@@ -73,8 +73,9 @@ def prepare(run: Run) -> Prepared:
         check(run)
     dataset = split(source, run.dataset, run.seed)
     classes = len(source.classes)
-    size = initial_size(run.budget, classes)
-    batches = fit(schedule(run.budget, classes), size, len(dataset.pool), run.budget.clip)
+    pool = len(dataset.pool)
+    size = initial_size(run.budget, classes, pool)
+    batches = fit(schedule(run.budget, classes, pool), size, pool, run.budget.clip)
     resolve_device(run.device)
     start = initial_set(run, dataset, size)
     # Its weights are loaded when they are needed.

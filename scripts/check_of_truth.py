@@ -66,7 +66,7 @@ def curves(name: str, path: Path, pool: int, strategies: list[str], seeds: int, 
             began = time.perf_counter()
             run = configured(path, pool, strategy, seed, extra)
             dataset = split(source, run.dataset, seed)
-            batches, start = schedule(run.budget, dataset.n_classes), initial_set(run, dataset, 0)
+            batches, start = schedule(run.budget, dataset.n_classes, len(dataset.pool)), initial_set(run, dataset, 0)
             rows: dict[Part, np.ndarray] = {"pool": dataset.pool, "target": dataset.target, "test": dataset.test}
             parts = {part: torch.from_numpy(matrix[index]) for part, index in rows.items()}
             given = Material(parts, dataset.n_classes, torch.device("cpu"))

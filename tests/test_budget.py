@@ -12,12 +12,20 @@ REGIMES = [Phase(2, 5), Phase(10, 9), Phase(100, 9)]
 
 
 def test_labels_count_in_classes() -> None:
-    assert schedule(BudgetConfig(phases=[Phase(2, 3)]), 10) == [20, 20, 20]
-    assert schedule(BudgetConfig(phases=[Phase(2, 3)], unit=Unit.labels), 10) == [2, 2, 2]
+    assert schedule(BudgetConfig(phases=[Phase(2, 3)]), 10, 500) == [20, 20, 20]
+    assert schedule(BudgetConfig(phases=[Phase(2, 3)], unit=Unit.labels), 10, 500) == [2, 2, 2]
+
+
+def test_percent_of_the_pool() -> None:
+    five = BudgetConfig(phases=[Phase(5, 1), Phase(90, 1)], unit=Unit.percent, initial=Initial.random, initial_labels=5)
+    assert schedule(five, 2, 399) == [19, 359]
+    assert initial_size(five, 2, 399) == 19
+    with pytest.raises(UserError, match="5 percent of 19 items is none"):
+        schedule(five, 2, 19)
 
 
 def test_regimes_are_those_of_the_paper() -> None:
-    batches = schedule(BudgetConfig(phases=REGIMES), 10)
+    batches = schedule(BudgetConfig(phases=REGIMES), 10, 50_000)
     points = [sum(batches[: k + 1]) for k in range(len(batches))]
     assert points[:5] == [20, 40, 60, 80, 100]
     assert points[5:14] == [200, 300, 400, 500, 600, 700, 800, 900, 1000]
@@ -25,10 +33,10 @@ def test_regimes_are_those_of_the_paper() -> None:
 
 
 def test_the_start() -> None:
-    assert initial_size(BudgetConfig(), 7) == 0
-    assert initial_size(BudgetConfig(initial=Initial.one_per_class), 7) == 7
-    assert initial_size(BudgetConfig(initial=Initial.random, initial_labels=3), 7) == 21
-    assert initial_size(BudgetConfig(initial=Initial.random, initial_labels=3, unit=Unit.labels), 7) == 3
+    assert initial_size(BudgetConfig(), 7, 500) == 0
+    assert initial_size(BudgetConfig(initial=Initial.one_per_class), 7, 500) == 7
+    assert initial_size(BudgetConfig(initial=Initial.random, initial_labels=3), 7, 500) == 21
+    assert initial_size(BudgetConfig(initial=Initial.random, initial_labels=3, unit=Unit.labels), 7, 500) == 3
 
 
 def test_too_small_a_pool_is_refused_with_both_numbers() -> None:
