@@ -272,6 +272,47 @@ def report(
     terminal.say(f"{made.path}   {made.size / 1e6:.1f} MB, {made.runs} runs{more}")
 
 
+@app.command(
+    epilog="alrun compare outputs      alrun compare outputs/cifar10 --band bootstrap --out comparison      "
+    "alrun compare outputs --format latex > table.tex"
+)
+def compare(
+    path: Paths = None,
+    metric: Annotated[str, typer.Option("--metric", help="As in metrics.jsonl, with or without test/.")] = "accuracy",
+    baseline: Annotated[str, typer.Option("--baseline", help="The strategy that others are held against.")] = "random",
+    band: Annotated[str, typer.Option("--band", help="Intervals over seeds: t or bootstrap.")] = "t",
+    test: Annotated[str, typer.Option("--test", help="Of paired differences: t or wilcoxon.")] = "t",
+    counts: Annotated[
+        str, typer.Option("--counts", help="Label counts of the penalty matrix: doubling (1, 2, 4, ...) or all.")
+    ] = "doubling",
+    reach: Annotated[
+        float, typer.Option("--reach", help="Labels to reach this per cent of what all labels give.")
+    ] = 95,
+    full: Annotated[float | None, typer.Option("--full", help="What all labels give, if no run says it.")] = None,
+    any_version: Annotated[
+        bool, typer.Option("--any-version", help="Average runs of different versions of the code.")
+    ] = False,
+    format: Annotated[str, typer.Option("--format", help="terminal, csv, json, latex or markdown.")] = "terminal",
+    out: Annotated[
+        Path | None, typer.Option("--out", help="A folder for all tables in all formats, and the figures.")
+    ] = None,
+) -> None:
+    """Strategies side by side over seeds and data sets: curves, paired differences, ranks, gains, labels, cost.
+
+    Runs that differ in more than the seed are never averaged together; damaged and unfinished ones are named.
+    """
+    from . import comparison, terminal
+
+    comparison.demand_format(format)
+    asked = comparison.Options(metric, baseline, band, test, reach, full, counts, any_version)
+    found = comparison.compare(path or [DEFAULT], asked)
+    comparison.show(found, format)
+    if out is not None:
+        for file in comparison.write(found, out, ("png", "svg")):
+            if format == "terminal" and file.suffix in (".png", ".json", ".tex", ".md"):
+                terminal.say(f"  {file}", "dim")
+
+
 @app.command(epilog="alrun ls      alrun ls strategies      alrun ls runs outputs/bbc_news --json")
 def ls(
     what: Annotated[

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.measure import Measurement
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -43,6 +44,11 @@ def say(text: str, style: str = "") -> None:
     console.print(Text(text, style=style), soft_wrap=True)
 
 
+def remark(text: str, aside: bool = False) -> None:
+    """What has to be known beside the numbers; `aside` keeps it out of what a program reads."""
+    (errors if aside else console).print(Text("! ", style="yellow").append(text, style="default"), soft_wrap=True)
+
+
 def tick(text: str, ok: bool = True) -> None:
     """One line of a check-up."""
     console.print(Text("✓  " if ok else "!  ", style="green" if ok else "yellow").append(text, style="default"))
@@ -63,14 +69,19 @@ def number(value: Any, digits: int = 3) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
 
 
-def columns(header: Iterable[str], rows: Iterable[Sequence[str | Text]], right: Iterable[str] = ()) -> None:
-    """A table without boxes."""
+def columns(
+    header: Iterable[str], rows: Iterable[Sequence[str | Text]], right: Iterable[str] = (), in_full: bool = False
+) -> None:
+    """A table without boxes; `in_full` lets it be wider than the terminal rather than cut a cell."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for name in header:
         table.add_column(name, justify="right" if name in set(right) else "left", no_wrap=name in set(right))
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
-    console.print(table)
+    if in_full and (natural := Measurement.get(console, console.options.update(max_width=10_000), table).maximum):
+        Console(highlight=False, width=max(natural, console.width)).print(table, soft_wrap=True)
+    else:
+        console.print(table)
 
 
 def choices(groups: Mapping[str, Sequence[str]]) -> None:

@@ -20,11 +20,15 @@ ROOMS = {
     "stats": {"stats", "errors", "metrics"},
     "collect": {"identity", "errors", "rundir", "plots"},
     "identity": set(),
-    "models": {"models", "registry", "types", "errors", "numerics", "pretrained"},
+    "comparison": {"comparison", "collect", "stats", "plots", "terminal", "errors", "rundir"},
+    "report": {"report", "collect", "stats", "plots", "rundir", "data", "config", "errors"},
+    "models": {"models", "registry", "types", "errors", "numerics", "pretrained", "exchange", "converted"},
     "gradients": {"gradients", "numerics", "types", "errors"},
     "encoders": {"encoders", "registry", "types", "errors", "data", "config", "pretrained"},
     "pretrained": {"errors"},
-    "data": {"data", "registry", "config", "errors", "streams"},
+    "exchange": set(),
+    "converted": {"encoders", "pretrained", "errors"},
+    "data": {"data", "registry", "config", "errors", "streams", "exchange"},
     "loop": {"registry", "config", "data", "errors", "metrics", "models", "signals", "streams", "types", "budget"},
     "signals": {"gradients", "models", "streams", "types", "errors"},
     "metrics": set(),
@@ -44,7 +48,7 @@ OUTSIDE = {  # package -> the modules that may import it
     "ray": {"launchers"},
     "joblib": {"launchers"},
     "omegaconf": {"launch", "errors", "config", "registry", "run"},
-    "rich": {"cli", "terminal", "listing"},
+    "rich": {"cli", "terminal", "listing", "comparison"},
     "typer": {"cli"},
     "matplotlib": {"plots"},
 }
@@ -98,7 +102,7 @@ def test_plots_and_the_front_door_load_nothing_heavy(path: Path) -> None:
         assert not early & {"torch", "transformers", "sklearn", "datasets"}
     if here in ("cli", "completion", "launch", "listing", "doctor", "config", "registry", "errors", "terminal"):
         assert not early & {"torch", "transformers", "sklearn", "pandas", "scipy", "matplotlib", "datasets"}
-    tables = {"plots", "stats", "collect"}  # read by commands that need them anyway
+    tables = {"plots", "stats", "collect", "comparison", "report"}  # read by commands that need them anyway
     assert not early & {"transformers", "sklearn", "pandas", "datasets", "peft"} or here in tables
     if here in tables:
         assert not early & {"torch", "transformers", "sklearn", "datasets"}
@@ -106,7 +110,7 @@ def test_plots_and_the_front_door_load_nothing_heavy(path: Path) -> None:
 
 def test_only_rundir_writes_run_files() -> None:
     """No other module of the trunk opens a file for writing; caches and pictures write their own."""
-    writers = {"rundir", "encoders", "maps", "plots", "listing"}
+    writers = {"rundir", "encoders", "converted", "maps", "plots", "report", "listing"}
     for path in FILES:
         if room(path) in writers:
             continue

@@ -65,8 +65,8 @@ def draw_curve(
         tables.append(table)
         axes.set(xlabel=_label(lines), ylabel=MEANING.get(metric, metric))
         axes.grid(axis="y")
-        _limits(axes, table, -np.inf if metric in SIGNED else 0.0, 1.0 if metric in SHARES else np.inf)
-        _counts(axes, table["labels"])
+        limits(axes, table, -np.inf if metric in SIGNED else 0.0, 1.0 if metric in SHARES else np.inf)
+        counts(axes, table["labels"])
     banded = any(len(line.runs) > 1 for line in lines)
     head(figure, title, *["mean over seeds with its 95 % t interval"] * banded)
     figure.legend(handles.values(), [texts[label] for label in handles], loc="outside right upper")
@@ -95,7 +95,7 @@ def _label(lines: Sequence[Line]) -> str:
     return f"labels bought (+ {known:,} of the target split)" if known else "labels bought"
 
 
-def _limits(axes: Axes, table: pd.DataFrame, bottom: float, top: float) -> None:
+def limits(axes: Axes, table: pd.DataFrame, bottom: float, top: float) -> None:
     """Room for the means and most of the bands: an interval of two seeds is wider than the figure."""
     mean = table["mean"].dropna()
     if mean.empty:
@@ -109,7 +109,7 @@ def _limits(axes: Axes, table: pd.DataFrame, bottom: float, top: float) -> None:
     axes.set_ylim(max(bottom, low), min(top + 0.01, high))
 
 
-def _counts(axes: Axes, labels: pd.Series) -> None:
+def counts(axes: Axes, labels: pd.Series) -> None:
     """Label counts on the x axis, logarithmic for long budgets, with zero kept."""
     positive = np.unique(labels[labels > 0])
     if len(positive) < 3 or positive[-1] < LONG * positive[0]:

@@ -135,9 +135,8 @@ def warning(pairs: int, comparisons: int, test: str, level: float) -> str | None
         if pairs >= 5:
             return None
         needed = stats.t.ppf(1 - alpha / 2, pairs - 1)
-        return (
-            f"{pairs} paired seeds: a difference must be {needed:.1f} standard errors to pass {alpha:.0%} uncorrected"
-        )
+        passes = f"to pass {100 * alpha:.2g} % uncorrected"
+        return f"{pairs} paired seeds: a difference must be {needed:.1f} standard errors {passes}"
     if smallest_p(pairs, test) * most <= alpha:
         return None
     enough = int(np.ceil(np.log2(2 * most / alpha)))
