@@ -106,7 +106,8 @@ def opened(base: Base) -> Backbone:
     if base.gradient_checkpointing:
         if not getattr(network, "supports_gradient_checkpointing", False):
             raise UserError("this network has no gradient checkpointing", "model.gradient_checkpointing=false")
-        network.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
+        enable = getattr(network, "activation_checkpointing_enable", None) or network.gradient_checkpointing_enable
+        enable({"use_reentrant": False})  # type: ignore[operator]
     example = examples(reader, base.kind, base.device)
     used = _used(module, example)
     pristine = {name: p.detach().clone() for name, p in module.base.named_parameters(prefix="base") if name in used}

@@ -19,11 +19,7 @@ class Objective:
     """Cross-entropy of C logits, or half the squared error of one number on the standardised levels of the classes."""
 
     values: Tensor | None = None  # (C,) standardised levels; None: cross-entropy
-
-    @property
-    def needs_spread(self) -> bool:
-        """Whether the head depends on the variance of the residuals."""
-        return self.values is not None
+    unit: float = 1.0  # standard deviation of the levels
 
     def losses(self, raw: Tensor, labels: Tensor) -> Tensor:
         """(n,) loss of each item from the network's outputs (n, C) or (n, 1); what is trained is their mean."""
@@ -54,6 +50,9 @@ def objective(loss: Loss, levels: Tensor | None, device: torch.device) -> Object
     if loss is Loss.cross_entropy:
         return Objective()
     if levels is None:
-        raise UserError("model.loss=squared needs classes that are numbers", "model.loss=cross_entropy")
-    centred = levels.double() - levels.double().mean()
-    return Objective((centred / centred.square().mean().sqrt()).float().to(device))
+        raise UserError(
+            "model.loss=squared predicts numbers, and the labels of this dataset name classes",
+            "dataset.task=ordinal if they are numbers, else model.loss=cross_entropy",
+        )
+    deviation = levels.double().std(correction=0)
+    return Objective(((levels.double() - levels.double().mean()) / deviation).float().to(device), float(deviation))

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.functional import cross_entropy
 
 from ..errors import UserError
 from ..types import Batch, Head, Moments, Outputs, Part, Scope
@@ -88,32 +89,35 @@ class Tuned:
 
     def head(self) -> Head:
         """The last layer; of squared error the linear layer that says the same about every class."""
-        spread = self._spread if self.setting.objective.needs_spread else 1.0
+        spread = self._spread if self._squared else 1.0
         return self.setting.objective.head(self.parameters["head.weight"], self.parameters["head.bias"], spread)
 
     @cached_property
-    def _raw(self) -> Tensor:
-        """(l, outputs) of the network for what it was trained on, in evaluation mode."""
-        embeddings = self.setting.embeddings(self.parameters, "pool", self.labelled)
-        return embeddings @ self.parameters["head.weight"].T + self.parameters["head.bias"]
+    def _fitted(self) -> Outputs:
+        """What it says about what it was trained on, without dropout."""
+        return self.outputs("pool", self.labelled)
 
     @cached_property
     def _spread(self) -> float:
-        return self.setting.objective.spread(self._raw, self.labels)
+        embeddings = self.setting.embeddings(self.parameters, "pool", self.labelled)  # (l, D)
+        raw = embeddings @ self.parameters["head.weight"].T + self.parameters["head.bias"]  # (l, 1)
+        return self.setting.objective.spread(raw, self.labels)
 
     @property
     def loss(self) -> float:
-        """Mean training loss of the network as it is used, without dropout."""
-        if not len(self.labels):
-            return float("nan")
-        return float(self.setting.objective.losses(self._raw, self.labels).mean())
+        """Mean cross-entropy of the network as it is used, without dropout, whatever it was trained for."""
+        return float(cross_entropy(self._fitted.logits, self.labels)) if len(self.labels) else float("nan")
 
     @property
     def notes(self) -> Mapping[str, float]:
-        """Updates made; of squared error the variance that predictions are given."""
+        """Updates made; of squared error the deviation of the ratings around what is predicted, in their unit."""
         moments = self.snapshots[-1].moments
         steps = {"steps": float(moments.step if moments else 0)}
-        return steps | ({"variance": self._spread} if self.setting.objective.needs_spread else {})
+        return steps | ({"deviation": self._spread**0.5 * self.setting.objective.unit} if self._squared else {})
+
+    @property
+    def _squared(self) -> bool:
+        return self.setting.objective.values is not None
 
     def network(self) -> "Tuning":
         """Its gradients."""
