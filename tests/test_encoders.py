@@ -367,6 +367,21 @@ def test_a_matrix_in_one_file(tmp_path: Path, suffix: str) -> None:
     np.testing.assert_array_equal(whole(build(texts(), "file", path=str(path)), 40), matrix)
 
 
+def test_the_cells_of_a_sweep_share_one_matrix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten prepared runs once held ten copies; and a file that changed is read again."""
+    from alrun.encoders import file
+
+    path, reads = features_file(tmp_path / "a.npy", x=np.zeros((40, 7), np.float32)), []
+    monkeypatch.setattr(file, "matrix_of", lambda *given: reads.append(given) or np.load(path))
+    file._kept.cache_clear()
+    cells = [build(texts(), "file", path=str(path)) for _ in range(10)]
+    assert len(reads) == 1
+    assert not any(isinstance(cell.cell_contents, np.ndarray) for e in cells for cell in e.start.__closure__)
+    np.save(path, np.ones((40, 7), np.float32))
+    os.utime(path, ns=(1, 1))
+    assert build(texts(), "file", path=str(path)).identity != cells[0].identity and len(reads) == 2
+
+
 def test_a_matrix_in_two_arrays_and_in_two_files(tmp_path: Path) -> None:
     matrix = np.random.default_rng(0).normal(size=(40, 7))
     one = features_file(tmp_path / "a.npz", x_train=matrix[:30], x_test=matrix[30:])

@@ -1,5 +1,6 @@
 """The user's own feature matrix, a row for every row of the dataset."""
 
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -23,16 +24,24 @@ def file(source: Source, *, path: str | None, key: str | None, test_path: str | 
     first = located(path, "encoder.path")
     second = located(test_path, "encoder.test_path") if test_path else first
     parts = [(first, key)] + ([(second, test_key or key)] if test_path or test_key else [])
-    matrix = _joined([(matrix_of(p, k), p.name) for p, k in parts], source)
-    hashes = [sha256(p.read_bytes()).hexdigest() for p, _ in parts]
-    return Encoder(
-        {"method": "file", "files": hashes, "keys": [k for _, k in parts]},
-        lambda device: Work(matrix.shape[1], blocks(len(source), 4096), lambda rows: matrix[rows]),
-    )
+    kept = [_kept(p, k, p.stat().st_mtime_ns) for p, k in parts]
+    _check([(matrix, p.name) for (matrix, _), (p, _) in zip(kept, parts, strict=True)], source)
+
+    def work(device: str) -> Work:
+        matrix = np.concatenate([_kept(p, k, p.stat().st_mtime_ns)[0] for p, k in parts])  # (n, F)
+        return Work(matrix.shape[1], blocks(len(source), 4096), lambda rows: matrix[rows])
+
+    return Encoder({"method": "file", "files": [digest for _, digest in kept], "keys": [k for _, k in parts]}, work)
 
 
-def _joined(parts: list[tuple[np.ndarray, str]], source: Source) -> np.ndarray:
-    """(n, F) float32, checked against the rows of the source."""
+@lru_cache(maxsize=2)  # the cells of a sweep share it, and none of them holds a copy
+def _kept(path: Path, key: str | None, changed: int) -> tuple[np.ndarray, str]:
+    """A matrix and the hash of its file, whose time of change tells one version from the next."""
+    return matrix_of(path, key), sha256(path.read_bytes()).hexdigest()
+
+
+def _check(parts: list[tuple[np.ndarray, str]], source: Source) -> None:
+    """Matrices that together have a finite row for every row of the source."""
     n, t = len(source), len(source.test)
     follows = len(source.train) == 0 or source.test[0] > source.train[-1]
     wanted = [n] if len(parts) == 1 else [n - t, t]
@@ -51,12 +60,13 @@ def _joined(parts: list[tuple[np.ndarray, str]], source: Source) -> np.ndarray:
     if len({matrix.shape[1] for matrix, _ in parts}) > 1:
         widths = " and ".join(str(matrix.shape[1]) for matrix, _ in parts)
         raise UserError(f"train and test features have {widths} columns", "the same columns in both")
-    whole = np.concatenate([matrix for matrix, _ in parts])
-    wrong = ~np.isfinite(whole)
-    if wrong.any():
-        row = int(np.argwhere(wrong)[0][0])
-        raise UserError(f"{int(wrong.sum())} features are missing or infinite, first in row {row}", "fill them in")
-    return whole
+    for matrix, name in parts:
+        wrong = ~np.isfinite(matrix)
+        if wrong.any():
+            row = int(np.argwhere(wrong)[0][0])
+            raise UserError(
+                f"{name}: {int(wrong.sum())} features are missing or infinite, first in row {row}", "fill them in"
+            )
 
 
 def matrix_of(path: Path, key: str | None) -> np.ndarray:
