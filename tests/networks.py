@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
+from alrun.gradients import NetworkGradients
 from alrun.types import Batch, Moments, Part, Scope
 
 CLASSES = 4
@@ -139,3 +140,48 @@ def one_by_one(network: Any, scope: Scope, part: Part, idx: Tensor, labels: Tens
         rows = rows if len(rows) else row.new_empty(len(idx), len(row))
         rows[batch.at[0]] = row
     return rows
+
+
+class Adapted(nn.Module):
+    """An adapter on given embeddings, then a given linear head."""
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        self.lora_A = nn.Linear(width, 2, bias=False)
+        self.lora_B = nn.Linear(2, width, bias=False)
+        self.head = nn.Linear(width, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(x + self.lora_B(self.lora_A(x)).tanh())
+
+
+def adapted(scope: Scope, signals: Any) -> NetworkGradients:
+    """Gradients over the embeddings, target and head of ArraySignals, which stay as they are; adapters are drawn."""
+    kept = vars(signals).setdefault("networks", {})  # hundreds of questions to the same signals
+    if scope not in kept:
+        kept[scope] = NetworkGradients(toy(signals), scope)
+    return kept[scope]
+
+
+def toy(signals: Any, seed: int = 0, checkpoints: int = 2, moments: bool = True) -> Toy:
+    """The network of `adapted`."""
+    embeddings, target, head = signals.given["embeddings"], signals.given["target"], signals.given["head"]
+    inputs: dict[Part, dict[str, Tensor]] = {"pool": {"x": embeddings}, "target": {"x": target.embeddings}}
+    generator = torch.Generator().manual_seed(seed)
+
+    def drawn() -> Toy:
+        module = Adapted(embeddings.shape[1], len(head.bias)).to(embeddings)
+        module.head.weight.data.copy_(head.weight)
+        module.head.bias.data.copy_(head.bias)
+        for name in ("lora_A", "lora_B"):
+            weight = getattr(module, name).weight
+            weight.data.copy_(torch.randn(weight.shape, generator=generator, dtype=torch.float64) * 0.5)
+        named = dict(module.named_parameters())
+        first = {
+            n: torch.randn(p.shape, generator=generator, dtype=torch.float64).to(p) * 0.1 for n, p in named.items()
+        }
+        second = {n: (v * 2).square() for n, v in first.items()}
+        return Toy(module, inputs, 64, Moments(first, second, 5, (0.9, 0.999), 1e-8) if moments else None)
+
+    path = [(0.1 * (c + 1), drawn()) for c in range(checkpoints)]
+    return replace(path[-1][1], path=path)

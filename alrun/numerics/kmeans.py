@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .ranking import highest
 
+NEAR = 1e-10  # relative squared distance below which two rows are one
 STEPS = 1000  # Lloyd's algorithm ends by itself; rounding could make it go in circles
 
 
@@ -93,3 +94,31 @@ def weighted_picks(points: Tensor, weights: Tensor, k: int, rng: np.random.Gener
         return picks
     left = weights.index_fill(0, picks, -torch.inf)
     return torch.cat([picks, highest(left, k - len(picks))])
+
+
+def spread(points: Tensor, n: int, rng: np.random.Generator, *, block: int = 4096) -> tuple[Tensor, Tensor]:
+    """Positions (n,) of a k-means++ draw that starts at the longest row, and their squared distances (n,) when picked.
+
+    Distances are float64 differences. When all that is left coincides with a pick, the rest is uniform.
+    """
+    lengths = torch.cat([part.double().square().sum(1) for part in points.split(block)])  # (N,)
+    picks, scores = [int(lengths.argmax())], [float(lengths.max())]
+    squared = torch.full_like(lengths, torch.inf)
+    while len(picks) < n:
+        last = points[picks[-1]].double()
+        moved = torch.cat([(part.double() - last).square_().sum(1) for part in points.split(block)])
+        moved[moved <= NEAR * (lengths + lengths[picks[-1]])] = 0  # the same gradient, computed in another batch
+        squared = torch.minimum(squared, moved)
+        squared[picks] = 0
+        mass = squared.cumsum(0)
+        total = float(mass[-1])
+        if not total > 0:
+            free = np.setdiff1d(np.arange(len(points)), picks)
+            rest = rng.choice(free, n - len(picks), replace=False).tolist()
+            picks, scores = picks + rest, scores + [0.0] * len(rest)
+            break
+        thrown = torch.tensor([total * rng.random()], dtype=torch.float64, device=mass.device)
+        pick = int(torch.searchsorted(mass, thrown, right=True).clamp_(max=len(mass) - 1))
+        picks.append(pick)
+        scores.append(float(squared[pick]))
+    return torch.tensor(picks, device=points.device), torch.tensor(scores, dtype=torch.float64, device=points.device)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from arrays import ArraySignals, view
+from networks import adapted
 from omegaconf import OmegaConf
 
 from alrun import registry
@@ -40,6 +41,7 @@ def signals(features, embeddings, weight, bias, target, target_labels, dtype=np.
         "completions": torch.stack([features.exp().mean(1), embeddings.exp().mean(1)], dim=1),
         "target": Target(target, (target @ weight.T + bias).softmax(1), torch.from_numpy(target_labels)),
     }
+    given["gradients"] = adapted
     previous = ArraySignals(**{**given, "logits": logits / 2, "probs": (logits / 2).softmax(1), "previous": None})
     return ArraySignals(**given, previous=previous, refit=lambda idx: previous)
 
