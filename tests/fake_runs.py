@@ -1,6 +1,7 @@
 """Run folders as a run would leave them, without a run: digits features, invented models."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +101,65 @@ def fake_run(
         placed=~np.isin(index, pool_rows[:shown]),
     )  # fmt: skip
     return folder
+
+
+def finished_run(
+    root: Path,
+    strategy: str,
+    seed: int,
+    values: list[float | None],
+    *,
+    dataset: str = "digits",
+    budget: str = "low",
+    labels: list[int] | None = None,
+    metric: str = "test/accuracy",
+    n_classes: int = 10,
+    options: dict[str, Any] | None = None,
+    model: dict[str, Any] | None = None,
+    facts: dict[str, Any] | None = None,
+    folder: str | None = None,
+) -> Path:
+    """Write what a comparison reads of a finished run with this curve; `labels` default to 0, 20, 40, ..."""
+    counts = labels or [20 * cycle for cycle in range(len(values))]
+    config = {
+        "dataset": {"name": dataset, "target": 5}, "encoder": {"name": "none"},
+        "model": {"name": "linear", "penalty": 1.0} | (model or {}), "strategy": {"name": strategy} | (options or {}),
+        "budget": {"name": budget, "phases": [{"labels": 2, "cycles": len(values) - 1}]}, "seed": seed,
+        "runs_dir": str(root), "device": "cpu", "threads": None, "plugins": [],
+    }  # fmt: skip
+    home = (
+        root / dataset / "none-linear" / f"{strategy}-{budget}" / (folder or f"s{seed}-{len(list(root.rglob('s*')))}")
+    )
+    home.mkdir(parents=True)
+    about = {
+        "schema": 1, "alrun": "0.1.0", "git": None, "device": "cpu", "threads": 1, "platform": "Linux",
+        "finished": "2026-01-01T00:00:00+00:00", "classes": [f"class {c}" for c in range(n_classes)],
+        "labels": {"bought": counts[-1] - counts[0], "initial": counts[0], "target": 50},
+        "fingerprint": f"{dataset}-0123456789", "batches": [1] * (len(values) - 1), "error": None,
+    } | (facts or {})  # fmt: skip
+    bought = [after - before for before, after in pairwise([*counts, counts[-1]])]
+    lines = [
+        {"cycle": cycle, "n_labelled": count, "n_acquired": size, metric: value}
+        for cycle, (count, size, value) in enumerate(zip(counts, bought, values, strict=True))
+    ]
+    costs = [
+        {"cycle": c, "select_s": 0.2, "train_s": 0.1, "total_s": 0.5, "peak_mb": 100.0 + c} for c in range(len(values))
+    ]
+    (home / "config.yaml").write_text(yaml.safe_dump(config))
+    (home / "run.json").write_text(json.dumps(about))
+    (home / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (home / "costs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in costs))
+    (home / "summary.json").write_text(json.dumps({"aulc": {}, "final": {}, "labels": {"points": counts}}))
+    return home
+
+
+def sweep(
+    root: Path, strategies: dict[str, float], seeds: int, *, noise: float = 0.01, points: int = 4, **options: Any
+) -> None:
+    """Finished runs of strategies whose curves lie so far above 0.3 to 0.6, with noise shared within a seed."""
+    for seed in range(seeds):
+        rng = np.random.default_rng([seed, *str(options.get("dataset", "")).encode()])
+        shared, start = rng.normal(0, 0.03, points), 0.1 + 0.01 * seed
+        for strategy, gain in strategies.items():
+            rise = 0.3 + 0.1 * np.arange(points) + gain + shared + rng.normal(0, noise, points)
+            finished_run(root, strategy, seed, [start, *rise.tolist()], **options)

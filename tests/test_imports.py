@@ -18,7 +18,7 @@ ROOMS = {
     "strategies": {"strategies", "numerics", "types", "registry", "errors"},
     "plots": {"plots", "errors", "metrics", "rundir"},
     "stats": {"stats", "errors", "metrics"},
-    "collect": {"identity", "errors", "rundir", "plots"},
+    "collect": {"collect", "identity", "errors", "rundir", "plots"},
     "identity": set(),
     "comparison": {"comparison", "collect", "stats", "plots", "terminal", "errors", "rundir"},
     "report": {"report", "collect", "stats", "plots", "rundir", "data", "config", "errors"},
@@ -110,7 +110,7 @@ def test_plots_and_the_front_door_load_nothing_heavy(path: Path) -> None:
 
 def test_only_rundir_writes_run_files() -> None:
     """No other module of the trunk opens a file for writing; caches and pictures write their own."""
-    writers = {"rundir", "encoders", "converted", "maps", "plots", "report", "listing"}
+    writers = {"gradients", "rundir", "encoders", "converted", "maps", "plots", "report", "listing"}
     for path in FILES:
         if room(path) in writers:
             continue

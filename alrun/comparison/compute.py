@@ -172,7 +172,8 @@ def _repetitions(table: pd.DataFrame) -> list[str]:
 
 def _independence(collection: Collection, block: pd.DataFrame) -> list[str]:
     """Friedman and Wilcoxon count settings as independent; two budgets of one data set are not."""
-    ranked = {entry.setting: entry.data for entry in collection.entries if entry.setting in set(block["setting"])}
+    inside = set(block["setting"])
+    ranked = {entry.setting: entry.data for entry in collection.entries if entry.setting in inside}
     data = len(set(ranked.values()))
     if data == len(ranked):
         return []

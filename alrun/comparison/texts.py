@@ -27,6 +27,8 @@ def tables(found: Comparison) -> dict[str, pd.DataFrame]:
     aulc = aulc.drop(columns="seeds_final").merge(
         found.differences.drop(columns="mean"), on=["setting", "strategy"], how="left", suffixes=("", "_difference")
     )
+    whole = ["pairs", "wins", "ties", "losses"]  # a baseline has none
+    aulc = aulc.astype({name: "Int64" for name in whole})
     given = {
         "aulc": aulc, "curves": found.bands, "gains": found.gains, "reach": found.reach, "costs": found.costs,
     }  # fmt: skip
@@ -73,7 +75,7 @@ def _plain(value: Any) -> Any:
         return [_plain(inner) for inner in value]
     if isinstance(value, np.generic):
         value = value.item()
-    return None if isinstance(value, float) and not np.isfinite(value) else value
+    return None if value is pd.NA or (isinstance(value, float) and not np.isfinite(value)) else value
 
 
 def to_markdown(found: Comparison) -> str:
