@@ -153,9 +153,17 @@ class Screen(Quiet):
                 self._last_percent = percent
                 say(f"encoding {done:,} of {total:,}", "dim")
             return
+        self._bar("encoding", done, total)
+
+    def working(self, what: str, done: int, total: int) -> None:
+        """A bar that goes away; nothing where nobody looks."""
+        if console.is_terminal:
+            self._bar(what, done, total)
+
+    def _bar(self, what: str, done: int, total: int) -> None:
         if self._progress is None:
             self._progress = Progress(
-                TextColumn("encoding"),
+                TextColumn(what),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[rate]} items/s"),
@@ -164,7 +172,7 @@ class Screen(Quiet):
                 transient=True,
             )
             self._progress.start()
-            self._task = self._progress.add_task("encoding", total=total, completed=done, rate="–")
+            self._task = self._progress.add_task(what, total=total, completed=done, rate="–")
         speed = self._progress.tasks[0].speed
         self._progress.update(self._task, completed=done, rate=f"{speed:.0f}" if speed else "–")
         if done >= total:
@@ -174,9 +182,11 @@ class Screen(Quiet):
     def cycle(self, metrics: dict[str, Any], costs: dict[str, Any]) -> None:
         """One line a cycle."""
         if not self._accuracies:
-            say("\ncycle  labels    acc  macro-F1    nll    ece   select    train", "dim")
+            kind = "MAE" if "test/mae" in metrics else "macro-F1"
+            say(f"\ncycle  labels    acc{kind:>10}    nll    ece   select    train", "dim")
         self._accuracies.append(metrics["test/accuracy"])
-        figures = [number(metrics[f"test/{name}"]) for name in ("accuracy", "macro_f1", "nll", "ece")]
+        second = "mae" if "test/mae" in metrics else "macro_f1"
+        figures = [number(metrics[f"test/{name}"]) for name in ("accuracy", second, "nll", "ece")]
         shown = "".join(BARS[min(7, int(8 * value))] for value in self._accuracies[-40:])
         say(
             f"{metrics['cycle']:5d}{metrics['n_labelled']:8d}{figures[0]:>7}{figures[1]:>10}{figures[2]:>7}{figures[3]:>7}"
