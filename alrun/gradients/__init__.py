@@ -2,5 +2,6 @@
 
 from .head import HeadGradients
 from .network import NetworkGradients
+from .store import stored
 
-__all__ = ["HeadGradients", "NetworkGradients"]
+__all__ = ["HeadGradients", "NetworkGradients", "stored"]
