@@ -313,6 +313,28 @@ def compare(
                 terminal.say(f"  {file}", "dim")
 
 
+@app.command(epilog="alrun export outputs --format parquet      alrun export outputs/bbc_news --selected")
+def export(
+    path: Paths = None,
+    format: Annotated[
+        str, typer.Option("--format", help="A table (csv, parquet) or a tracker (tensorboard, mlflow, wandb).")
+    ] = "csv",
+    selected: Annotated[
+        bool, typer.Option("--selected", help="The items each run chose, as CSV and JSON lines for annotation tools.")
+    ] = False,
+    to: Annotated[Path, typer.Option("--to", help="The folder to write into.")] = Path("export"),
+) -> None:
+    """Give runs to other tools: one long table of all cycles, a tracker's files, or the chosen items."""
+    from . import terminal
+    from .export import export as write
+
+    written, left_out = write(path or [DEFAULT], format, to, selected=selected)
+    for folder, reason in left_out:
+        terminal.say(f"! left out {folder}: {reason}", "yellow")
+    for file in written:
+        terminal.say(str(file), "dim")
+
+
 @app.command(epilog="alrun ls      alrun ls strategies      alrun ls runs outputs/bbc_news --json")
 def ls(
     what: Annotated[

@@ -20,7 +20,7 @@ EXTRAS = {
     "slurm": ("hydra-submitit-launcher", "submitit"),
     "ray": ("ray",),
     "tensorboard": ("tensorboard",),
-    "mlflow": ("mlflow-skinny",),
+    "mlflow": ("mlflow-skinny", "sqlalchemy", "alembic"),
     "wandb": ("wandb",),
     "report": ("plotly",),
 }
