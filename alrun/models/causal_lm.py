@@ -17,10 +17,11 @@ from ..registry import model
 from ..types import Learner, Predictor
 from .backbone import adapted
 from .material import Material
-from .speaker import Scoring, Speaker, Voice, training_loss
+from .speaker import Speaker
 from .speech import Reader, Template
 from .training import Recipe, Snapshot, fitting, trained
 from .transformer import Precision
+from .voice import Scoring, Voice, training_loss
 
 
 class Base(NamedTuple):
@@ -56,15 +57,13 @@ def opened(base: Base) -> Opened:
             base.folder, "AutoTokenizer", base.precision, base.device, "eager", "AutoModelForCausalLM"
         )
         network.requires_grad_(False)
-        network = adapted(network, base)  # type: ignore[arg-type]
+        adapted(network, base)  # type: ignore[arg-type]
     named = {name: p for name, p in network.named_parameters() if "lora_" in name}
     for parameter in named.values():
         parameter.data = parameter.data.float()  # a step is too small for half precision
         parameter.requires_grad_(True)
     if base.gradient_checkpointing:
-        network.gradient_checkpointing_enable(  # type: ignore[operator]
-            {"use_reentrant": False}
-        )
+        network.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
     return Opened(network.eval(), tokenizer, {name: p.shape for name, p in named.items()})
 
 
@@ -148,7 +147,7 @@ def causal_lm(
         )
     _demand_room(network.module, max_length)
     reader = Reader(network.tokenizer, template, max_length)
-    voice = Voice(network.module, reader, material.items, material.n_classes, scoring, 2 * batch, device, guard, {})
+    voice = Voice(network.module, reader, material.items, material.n_classes, scoring, batch, device, guard, {})
     recipe = Recipe(
         learning_rate=learning_rate,
         head_learning_rate=learning_rate,
