@@ -8,7 +8,7 @@ from tiny import TINY, command, done, start
 
 from alrun import __version__
 
-COMMANDS = ["run", "resume", "plot", "export", "ls", "show", "cp", "doctor", "cache"]
+COMMANDS = ["run", "resume", "plot", "compare", "export", "ls", "show", "cp", "doctor", "cache"]
 
 
 def test_help_lists_the_commands(here: Path) -> None:

@@ -60,7 +60,8 @@ def paired(
             if both.empty:
                 continue
             values = (both[strategy] - both[baseline]).to_numpy()  # (pairs,)
-            mean, low, high = interval(values, kind=kind, level=level, resamples=resamples, rng=rng)
+            ends = interval(values, kind=kind, level=level, resamples=resamples, rng=rng)
+            mean, low, high = (float(end) for end in ends)
             sd = values.std(ddof=1) if len(values) > 1 else np.nan
             means = both.mean()
             found = [len(values), means[strategy], means[baseline], mean, low, high, sd, p_value(values, test), np.nan]
