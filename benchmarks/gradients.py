@@ -35,7 +35,7 @@ def measured(call: Callable[[], Any], repeat: int) -> tuple[Any, float]:
 
 def texts(n: int, seed: int = 0) -> list[str]:
     """Sentences of common words, 6 to 62 long: a token each."""
-    words = "the a of to and in is it for on that was with as at by from this have or an they which one you were all".split()
+    words = ["the", "a", "of", "to", "and", "in", "is", "it", "for", "on", "that", "was", "with", "as", "at", "by"]
     rng = np.random.default_rng(seed)
     return [" ".join(rng.choice(words, rng.integers(6, 63))) for _ in range(n)]
 
@@ -85,21 +85,17 @@ def network(items: int, batch: int) -> tuple[Network, str]:
     from torch import nn
     from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
 
-    from alrun.encoders.minilm import PACKAGE
+    from alrun.errors import UserError
+    from alrun.pretrained import minilm
     from alrun.types import Batch
 
     torch.manual_seed(0)
     try:
-        import importlib.util
-
-        spec = importlib.util.find_spec(PACKAGE)
-        if spec is None or spec.origin is None:
-            raise ImportError
-        folder = Path(spec.origin).parent / "model"
+        folder = minilm()
         base = AutoModel.from_pretrained(folder, attn_implementation="eager")
         tokens = AutoTokenizer.from_pretrained(folder)(texts(items), truncation=True, max_length=64)["input_ids"]
         name = "all-MiniLM-L6-v2"
-    except ImportError:
+    except UserError:
         config = BertConfig(hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536)
         base = BertModel(config, attn_implementation="eager")
         tokens = [list(range(len(text.split()) + 2)) for text in texts(items)]
