@@ -22,9 +22,14 @@ class Objective:
     unit: float = 1.0  # standard deviation of the levels
 
     def losses(self, raw: Tensor, labels: Tensor) -> Tensor:
-        """(n,) loss of each item from the network's outputs (n, C) or (n, 1); what is trained is their mean."""
+        """(n,) loss of each item from the network's outputs (n, C) or (n, 1); what is trained is their mean.
+
+        Labels are numbers (n,) of classes, or shares (n, C) of them, whose mean loss it then is.
+        """
         if self.values is None:
             return cross_entropy(raw, labels, reduction="none")
+        if labels.ndim == 2:  # shares of the classes
+            return (labels.to(raw) * (raw[:, :1] - self.values).square()).sum(1) / 2
         return (raw[:, 0] - self.values[labels]).square() / 2
 
     def spread(self, raw: Tensor, labels: Tensor) -> float:
