@@ -7,17 +7,17 @@ are kept, and no similarity is computed twice. Bounds are in the precision of th
 """
 
 import math
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from .reach import Front, Reach, below, by_column
+from .bounds import listed, summed
+from .reach import Front, Reach
 from .rows import Rows
 
 TIE = 1e-12  # relative difference of gains that is rounding
 ROUNDED_SUM = 1 + 1e-5  # a sum of upper bounds stays one
-FRONT = 512  # candidates whose bounds are computed anew together
+FRONT = 8  # times `leaders`: bounds that are refreshed at a time where lists make it cheap
 
 Exact = tuple[float, Tensor, Tensor]  # a gain, the points that are covered better, and how well
 
@@ -57,64 +57,26 @@ class Greedy:
         starts = range(0, len(self.rows), self.rows.block)
         parts = (self.rows.upper(some, slice(start, start + self.rows.block)) for start in starts)
         sampled = sum(int((part > self.low[some, None]).sum()) for part in parts)
-        return 1.2 * sampled * len(self.rows) / len(some) < self.capacity
+        return sampled * len(self.rows) / len(some) < self.capacity
 
     def _all_bounds(self) -> Tensor:
         """(n,) gains of all candidates; keeps their lists if they fit."""
-        self.front = None
-        gains = self._listed() if self._lists_fit() else None
-        return (self._summed() if gains is None else gains).mul_(ROUNDED_SUM)
+        given = self.rows, self.low, self.light
+        if self._lists_fit():
+            self.reach = Reach(len(self.rows), self.tile, self.capacity, self.rows.dtype, self.low.device)
+            gains = listed(*given, self.reach)
+            if gains is not None:
+                return gains.mul_(ROUNDED_SUM)
+            self.reach = None
+        return summed(*given, self.tile).mul_(ROUNDED_SUM)
 
-    def _tiles(self) -> Iterator[tuple[slice, slice]]:
-        """Tiles on and above the diagonal: each serves both its rows and its columns."""
-        n, size = len(self.rows), self.tile
-        tiles = [slice(start, min(start + size, n)) for start in range(0, n, size)]
-        return ((left, right) for index, left in enumerate(tiles) for right in tiles[index:])
-
-    def _listed(self) -> Tensor | None:
-        """Gains from lists, which are kept; None if they do not fit."""
-        self.reach = Reach(len(self.rows), self.tile, self.capacity, self.rows.dtype, self.low.device)
-        gains, limit = torch.zeros_like(self.covered), self.rows.limit(self.low)  # (n,)
-        for left, right in self._tiles():
-            apart = self.rows.apart(left, right)  # (tile, tile)
-            flat = below(apart, limit[right])
-            row, column = flat // apart.shape[1], flat % apart.shape[1]
-            fits = self._keep(gains, left, right, row, column, apart.view(-1).index_select(0, flat))
-            if left != right:
-                flat = below(apart, limit[left, None])
-                flat = flat[by_column(flat % apart.shape[1])]
-                row, column = flat // apart.shape[1], flat % apart.shape[1]
-                fits &= self._keep(gains, right, left, column, row, apart.view(-1).index_select(0, flat))
-            if not fits:
-                self.reach = None
-                return None
-        return gains
-
-    def _keep(
-        self, gains: Tensor, candidates: slice, points: slice, candidate: Tensor, point: Tensor, apart: Tensor
-    ) -> bool:
-        near = self.rows.near(apart)  # (e,)
-        excess = (near - self.low[points].index_select(0, point)).clamp_(min=0)
-        gains[candidates].index_add_(0, candidate, excess.mul_(self.light[points].index_select(0, point)).double())
-        return self.reach.add(candidates, points, candidate, point, near)
-
-    def _summed(self) -> Tensor:
-        """Gains without lists."""
-        gains = torch.zeros_like(self.covered)
-        for left, right in self._tiles():
-            near = self.rows.upper(left, right)  # (tile, tile)
-            gains[left] += (near - self.low[right]).clamp_(min=0) @ self.light[right]
-            if left != right:
-                gains[right] += self.light[left] @ near.sub_(self.low[left, None]).clamp_(min=0)
-        return gains
-
-    def _refresh(self, at: Tensor) -> Tensor:
+    def _refresh(self, at: Tensor) -> None:
         """Bounds of these candidates under the present cover, where there are no lists."""
         self.computed += len(at)
         starts = range(0, len(self.rows), self.rows.block)
-        gains = torch.stack([self._excess(at, slice(start, start + self.rows.block)) for start in starts]).sum(0)
-        self.bound[at] = torch.minimum(self.bound[at], gains * ROUNDED_SUM)
-        return self.bound[at]
+        for part in at.split(self.tile):
+            gains = torch.stack([self._excess(part, slice(s, s + self.rows.block)) for s in starts]).sum(0)
+            self.bound[part] = torch.minimum(self.bound[part], gains * ROUNDED_SUM)
 
     def _excess(self, at: Tensor, points: slice) -> Tensor:
         near = self.rows.upper(at, points)  # (m, block)
@@ -133,7 +95,8 @@ class Greedy:
     def _exact(self, candidate: int, point: Tensor) -> Exact:
         """Its gain, and how well it covers these points. float64."""
         centre = self.rows.unit(slice(candidate, candidate + 1), torch.float64)  # (1, F)
-        near = torch.cat([self.rows.exact(part, centre)[:, 0] for part in point.split(self.rows.block)])
+        starts = range(0, max(1, len(point)), self.rows.block)
+        near = torch.cat([self.rows.exact(point[s : s + self.rows.block], centre)[:, 0] for s in starts])
         gain = (near - self.covered.index_select(0, point)).clamp_(min=0) @ self.weights.index_select(0, point)
         return float(gain), point, near
 
@@ -164,7 +127,7 @@ class Greedy:
 
     def _by_lists(self, reach: Reach) -> dict[int, Exact]:
         """All candidates that may be best, with lists: those with the highest bounds are computed anew together."""
-        size = FRONT
+        size = FRONT * self.leaders
         while True:
             if self.front:
                 bound = self.front.gains(self.low).mul_(ROUNDED_SUM)  # (m,)
@@ -211,8 +174,9 @@ class Greedy:
 
     def cover(self, point: Tensor, near: Tensor) -> None:
         """Points (e,) are now covered at least this well."""
-        self.covered[point] = torch.maximum(self.covered[point], near)
-        self.low[point] = (self.covered[point] * self.rows.low).to(self.low.dtype)
+        covered = torch.maximum(self.covered.index_select(0, point), near)
+        self.covered[point] = covered
+        self.low[point] = (covered * self.rows.low).to(self.low.dtype)
 
     def tidy(self) -> None:
         """Forget what can no longer matter, so that the next batch is faster."""

@@ -19,8 +19,10 @@ def unit_rows(x: Tensor) -> Tensor:
 def squared_distances(x: Tensor, y: Tensor, *, chunk: int) -> Tensor:
     """(n, m) squared Euclidean distances of float64 rows of length 1 (or 0); exactly 0 for equal rows.
 
-    `chunk` near pairs are subtracted at a time.
+    `chunk` near pairs are subtracted at a time, and a single y from all x.
     """
+    if len(y) == 1:
+        return (x - y).square_().sum(1, keepdim=True)
     squared = (x @ y.T).mul_(-2).add_(x.square().sum(1)[:, None]).add_(y.square().sum(1))  # (n, m)
     row, column = (squared < NEAR).nonzero(as_tuple=True)
     for i, j in zip(row.split(chunk), column.split(chunk), strict=True):

@@ -1,6 +1,5 @@
 """Which points each candidate would still cover better: sparse once the pool is somewhat covered."""
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -88,17 +87,3 @@ class Front:
         """Points that the candidate in this position of the front may cover better."""
         at = slice(self.ends[position], self.ends[position + 1])
         return self.point[at][self.near[at] > low[self.point[at]]]
-
-
-def below(tile: Tensor, limit: Tensor) -> Tensor:
-    """(e,) flat positions where a tile is below its limit, ascending; numpy finds them much faster on the CPU."""
-    if tile.device.type == "cpu":
-        return torch.from_numpy(np.flatnonzero(tile.numpy() < limit.numpy()))
-    return (tile < limit).flatten().nonzero().flatten()
-
-
-def by_column(column: Tensor) -> Tensor:
-    """(e,) stable order of the columns of entries."""
-    if column.device.type == "cpu":
-        return torch.from_numpy(column.numpy().astype(np.uint16).argsort(kind="stable"))  # a radix sort
-    return column.argsort(stable=True)

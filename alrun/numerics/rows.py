@@ -21,6 +21,7 @@ class Rows:
         lengths = [torch.linalg.vector_norm(part, dim=1, dtype=torch.float64) for part in x.split(block)]
         length = torch.cat(lengths)  # (n,)
         self.scale = length.reciprocal().where(length > 0, 0)  # a row of zeros has no direction
+        self.some_zero = bool((length == 0).any())
         error = 4 * math.sqrt(x.shape[1]) + 4
         self.dtype = x.dtype if error * torch.finfo(x.dtype).eps < 0.01 * sigma**2 else torch.float64
         self.error = error * torch.finfo(self.dtype).eps
@@ -31,7 +32,7 @@ class Rows:
 
     def unit(self, at: Tensor | slice, dtype: torch.dtype) -> Tensor:
         """(m, F) rows of length 1."""
-        return self.x[at].to(dtype) * self.scale[at, None].to(dtype)
+        return self.x[at].to(dtype) * self.scale[at].to(dtype)[:, None]
 
     def exact(self, at: Tensor | slice, centres: Tensor) -> Tensor:
         """(n, m) similarities to `centres` (m, F), float64 rows of length 1."""
@@ -42,8 +43,9 @@ class Rows:
         """(n, m) how far they are apart: squared distances lowered by their rounding error, maybe below 0."""
         squared = self.unit(left, self.dtype).mul_(-2) @ self.unit(right, self.dtype).T
         squared += 2 - self.error
-        squared[self.scale[left] == 0] -= 1  # a row of zeros has length 0
-        squared[:, self.scale[right] == 0] -= 1
+        if self.some_zero:  # they are of length 0
+            squared[self.scale[left] == 0] -= 1
+            squared[:, self.scale[right] == 0] -= 1
         return squared
 
     def near(self, apart: Tensor) -> Tensor:

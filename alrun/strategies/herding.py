@@ -32,7 +32,7 @@ class Calibration(StrEnum):
 def memory(size: Size) -> int:
     """Features, lists with their table, tiles, and vectors."""
     table = 6 * size.pool * -(-size.pool // TILE["cpu"])
-    return size.pool * (4 * size.features + 8 * PER_ITEM + 100) + table + 32 * TILE["cpu"] ** 2 + 24 * BLOCK * 64
+    return size.pool * (4 * size.features + 6 * PER_ITEM + 100) + table + 12 * TILE["cpu"] ** 2 + 24 * BLOCK * 64
 
 
 def start(view: View, weights: Tensor, kernel: Kernel, sigma: float) -> Greedy:

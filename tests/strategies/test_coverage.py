@@ -62,11 +62,12 @@ def run(x, kernel, sigma, weights, n, *, block=8, leaders=4, tile=8, per_item=25
     kernel=st.sampled_from(list(Kernel)),
     sigma=st.sampled_from([0.02, 0.3, 1.0, 5.0]),
     per_item=st.sampled_from([0, 2, 256]),
+    leaders=st.sampled_from([1, 4]),
     labelled=st.integers(0, 2),
     zero_weights=st.booleans(),
 )
 def test_picks_and_gains_are_those_of_brute_force(
-    seed, n, width, duplicates, kernel, sigma, per_item, labelled, zero_weights
+    seed, n, width, duplicates, kernel, sigma, per_item, leaders, labelled, zero_weights
 ):
     x = cases(seed, n, width, duplicates)
     weights = torch.from_numpy(np.random.default_rng(seed + 1).random(n))
@@ -74,7 +75,7 @@ def test_picks_and_gains_are_those_of_brute_force(
         weights[::2] = 0
     centres = list(range(labelled))
     count = n - labelled
-    picks, gains = run(x, kernel, sigma, weights, count, per_item=per_item, centres=centres)
+    picks, gains = run(x, kernel, sigma, weights, count, per_item=per_item, leaders=leaders, centres=centres)
     expected, scores = brute(similarities(x, kernel, sigma), weights, centres, count)
     np.testing.assert_allclose(gains, scores, rtol=1e-8, atol=1e-10)
     assert picks == expected or np.ptp(scores) < 1e-9 or min(np.abs(np.diff(scores))) < 1e-9
@@ -119,6 +120,22 @@ def test_a_bound_is_never_below_the_truth(kernel):
         assert (
             rows.upper(slice(0, 300), slice(0, 300)).double() >= truth * rows.low - 1e-37
         ).all()  # float32 underflows
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("kernel", list(Kernel))
+def test_whatever_is_better_covered_is_within_the_limit(kernel, dtype):
+    x = cases(3, 200, 8, True).to(dtype)
+    x[7] = 0
+    every = slice(0, 200)
+    for sigma in (0.05, 0.5, 20.0):
+        rows = Rows(x, kernel, sigma, block=64)
+        truth = rows.exact(every, rows.unit(every, torch.float64))
+        covered = truth[:, 5:9].amax(1)
+        covered[::3], covered[1::3] = 0, truth[1::3, 10]
+        low = (covered * rows.low).to(rows.dtype)
+        assert (rows.apart(every, every) < rows.limit(low))[truth > covered].all()
+        assert not (rows.apart(every, every) < rows.limit(torch.full_like(low, torch.inf))).any()
 
 
 def test_a_row_of_zeros_has_no_direction():
