@@ -1,6 +1,7 @@
 """What `alrun compare` reads, refuses to average, says and writes."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -411,3 +412,12 @@ def test_comparing_needs_no_torch(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_python_of_the_page_runs(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).resolve().parent.parent / "docs/compare.md").read_text()
+    sweep(Path("outputs"), {"random": 0.0, "badge": 0.1}, 3)
+    block = re.search(r"```python\n(.*?)```", page, re.DOTALL)
+    assert block
+    exec(block.group(1), {})
+    assert "badge" in capsys.readouterr().out

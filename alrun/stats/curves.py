@@ -50,5 +50,10 @@ def summarise(
     scores: pd.DataFrame, *, kind: str, level: float, resamples: int, rng: np.random.Generator
 ) -> pd.DataFrame:
     """One row per line of a table of scores: setting, strategy, seeds, mean, low, high, sd."""
-    point = scores.rename(columns={"score": "value"}).assign(labels=0)
-    return bands(point, kind=kind, level=level, resamples=resamples, rng=rng).drop(columns="labels")
+    rows = []
+    for key, part in scores.groupby(LINE, sort=False):
+        values = part["score"].to_numpy()  # (seeds,)
+        ends = interval(values, kind=kind, level=level, resamples=resamples, rng=rng)
+        sd = values.std(ddof=1) if len(values) > 1 else np.nan
+        rows.append([*key, len(values), *(float(end) for end in ends), sd])
+    return pd.DataFrame(rows, columns=[*LINE, "seeds", "mean", "low", "high", "sd"])

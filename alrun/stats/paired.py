@@ -94,7 +94,7 @@ def outcomes(differences: ArrayLike, higher: bool) -> tuple[int, int, int]:
 def p_value(differences: ArrayLike, test: str) -> float:
     """Two-sided p of no difference: paired t (Student 1908) or Wilcoxon signed-rank (1945); NaN for fewer than 2 pairs.
 
-    1 if all differences are zero. Wilcoxon drops zeros and is exact where nothing is tied.
+    1 if all differences are zero. Wilcoxon drops zeros, and is exact where scipy's `auto` is.
     """
     values = np.asarray(differences, dtype=np.float64)
     if test not in TESTS:

@@ -21,7 +21,7 @@ class Penalty(NamedTuple):
 
 
 def penalty_matrix(curves: pd.DataFrame, *, higher: bool, counts: str, level: float) -> Penalty:
-    """P[i, j]: summed over settings, the share of label counts at which i beats j (Ash et al. 2020, section 4.2).
+    """P[i, j]: summed over settings, the share of label counts at which i beats j (Ash et al. 2020).
 
     i beats j where the paired t of their differences over seeds passes the two-sided level (5 seeds: 2.776). Label
     counts are those after 1, 2, 4, 8, ... purchases ("doubling", as in the paper) or after every purchase ("all"). The
