@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,8 +19,8 @@ def missing(values: np.ndarray) -> np.ndarray:
     return np.array([v is None or v != v or str(v).strip() in ("", "<NA>", "NaT") for v in values], bool)
 
 
-def names(values: np.ndarray, where: str) -> np.ndarray:
-    """(n,) str class names of raw labels: 3, 3.0 and "3" are one class."""
+def names(values: np.ndarray, where: str, *, unlabelled: bool = False) -> np.ndarray:
+    """(n,) str class names of raw labels: 3, 3.0 and "3" are one class; "" for no label, where that is allowed."""
     values = np.asarray(values)
     if values.ndim != 1:
         raise UserError(
@@ -28,9 +29,14 @@ def names(values: np.ndarray, where: str) -> np.ndarray:
         )
     gone = missing(values)
     if gone.any():
+        if unlabelled:
+            words = np.full(len(values), "", object)
+            if not gone.all():
+                words[~gone] = names(values[~gone], where)
+            return words
         raise UserError(
             f"{int(gone.sum())} of {len(values)} labels of {where} are missing, first in row {int(gone.argmax())}",
-            "take these rows out: the oracle must be able to answer for every item",
+            "take these rows out: the oracle must be able to answer for every item; or let people answer: oracle=file",
         )
     if values.dtype.kind == "f":
         if np.isinf(values).any() or (values != np.round(values)).any():
@@ -85,7 +91,8 @@ def classes(train: Sequence[str], test: Sequence[str], where: str) -> tuple[str,
 def items(kind: Kind, content: Items, columns: Sequence[str], where: str) -> list[str]:
     """Counted warnings about items; UserError for numbers that are not finite."""
     if kind == "pair":
-        sides = (sum(not pair[side].strip() for pair in content) for side in (0, 1))
+        pairs: Any = content
+        sides = (sum(not pair[side].strip() for pair in pairs) for side in (0, 1))
         return [
             f"{count} empty {which} texts" for which, count in zip(("first", "second"), sides, strict=True) if count
         ]
@@ -117,7 +124,7 @@ def copies(marks: Sequence[bytes], labels: np.ndarray, test: np.ndarray) -> list
     for row, mark in enumerate(marks):
         before = first.setdefault(mark, row)
         repeated += before != row
-        contrary += labels[before] != labels[row]
+        contrary += labels[before] != labels[row] and min(labels[before], labels[row]) >= 0
         crossing += bool(inside[row]) and mark in train
     found = []
     if repeated:

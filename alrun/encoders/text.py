@@ -55,7 +55,8 @@ def text(
         tokenizer, network = load(folder, "AutoTokenizer", precision, device)
         paired = source.kind == "pair"
         limit = min(max_length, tokenizer.model_max_length, _positions(network))
-        ids = [tokens(tokenizer, texts, limit) for texts in (sides(source.items) if paired else [source.items])]
+        parts: Any = sides(source.items) if paired else [source.items]  # one list of texts, or two
+        ids = [tokens(tokenizer, texts, limit) for texts in parts]
 
         @torch.inference_mode()
         def vectors(ids: Sequence[np.ndarray]) -> np.ndarray:
