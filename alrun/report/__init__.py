@@ -15,7 +15,7 @@ import numpy as np
 from .. import __version__
 from ..collect import Collection, Entry, collect
 from ..errors import UserError
-from . import calibration, curves, items, scenes, tables, words
+from . import calibration, curves, items, scenes, tables, tracks, words
 from .markup import Html, embedded, join, tag
 from .packing import Room, deflate
 
@@ -109,7 +109,8 @@ def _digest(script: str) -> str:
 
 def _lead(collection: Collection) -> str:
     strategies, settings = len({entry.strategy for entry in collection.entries}), len(collection.settings)
-    out = f"; {len(collection.left_out)} folders are in no average, named below" if collection.left_out else ""
+    absent = len(collection.left_out)
+    out = f"; {absent} folder{'s are' if absent != 1 else ' is'} in no average, named below" if absent else ""
     return (
         f"{len(collection.entries):,} finished runs of {strategies} strategies in {settings} "
         f"setting{'s' * (settings != 1)}{out}"
@@ -143,18 +144,17 @@ def _process(data: dict[str, Any], shown: Sequence[Entry], room: Room, include_i
     """Add scenes, tracks and items to the data; what went wrong."""
     found, trouble = scenes.scenes(shown)
     names = [setting["name"] for setting in data["settings"]]
-    # Items share what is left with the maps: half of it is theirs if they need it.
-    maps = Room(room.left // 2)
-    data["scenes"], data["tracks"] = scenes.told(found, maps, names)
-    room.left -= room.left // 2 - maps.left
-    room.omitted += maps.omitted
     wanted: dict[str, tuple[Entry, np.ndarray, np.ndarray]] = {}
     for scene in found:
         entry, bought, rows = wanted.get(scene.dataset, (scene.shown[0], np.empty(0, int), np.empty(0, int)))
-        picked = [run.files.selections["index"].to_numpy(dtype=int) for run in scene.shown]
-        wanted[scene.dataset] = entry, np.unique(np.concatenate([bought, *picked])), np.union1d(rows, scene.row)
+        picked = [row for batches in scene.batches for batch in batches for row in batch.rows]
+        wanted[scene.dataset] = entry, np.union1d(bought, np.array(picked, int)), np.union1d(rows, scene.row)
     wanted = {key: (entry, bought, np.setdiff1d(rows, bought)) for key, (entry, bought, rows) in wanted.items()}
-    data["items"], places, absent = items.told(wanted, room, include=include_items)
+    half = Room(room.left // 2)  # what the items do not need is left to the maps
+    data["items"], places, absent = items.told(wanted, half, include=include_items)
+    rest = Room(room.left - (room.left // 2 - half.left))
+    data["scenes"], data["tracks"] = tracks.told(found, rest, names)
+    room.omitted += [*half.omitted, *rest.omitted]
     for scene in data["scenes"]:
         scene["items"] = places[scene.pop("dataset")]
     return [*trouble, *absent]

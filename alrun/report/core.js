@@ -49,10 +49,11 @@ function show(value) {
   return Math.abs(value) >= 100 ? value.toFixed(0) : Math.abs(value) < 0.001 ? value.toPrecision(2) : value.toFixed(3);
 }
 
-async function unpack(text) {
+function inflate(text) {
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).text();
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate")));
 }
+const unpack = async (text) => JSON.parse(await inflate(text).text());
 
 function memo(make) {
   const known = new Map();

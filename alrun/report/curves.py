@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..collect import Collection, Entry
+from ..collect.entries import DAMAGE
 from ..stats import interval
 
 LEVEL = 0.95
@@ -43,12 +44,20 @@ def values(line: Line) -> dict[str, dict[int, dict[int, float]]]:
     """Metric -> seed -> labels -> value, for all that is worth a curve."""
     found: dict[str, dict[int, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
     for entry in line:
-        costs = [{f"cost/{key}": row.get(key) for key in COSTS} for row in entry.files.costs]
+        costs = [{f"cost/{key}": row.get(key) for key in COSTS} for row in spent(entry)]
         for cycle, row in enumerate(entry.files.rows):
             for key, value in {**row, **(costs[cycle] if cycle < len(costs) else {})}.items():
                 if _drawn(key) and isinstance(value, int | float) and np.isfinite(value):
                     found[key][entry.seed][int(row["n_labelled"])] = float(value)
     return found
+
+
+def spent(entry: Entry) -> list[dict[str, Any]]:
+    """What costs.jsonl says; nothing if it is damaged: a run's numbers do not depend on it."""
+    try:
+        return entry.files.costs
+    except DAMAGE:
+        return []
 
 
 def _drawn(key: str) -> bool:

@@ -83,7 +83,7 @@ function wire() {
 async function start() {
   try {
     const library = document.createElement("script");
-    library.textContent = await unpack(JSON.parse(byId("plotly").textContent));
+    library.textContent = await inflate(JSON.parse(byId("plotly").textContent)).text();
     document.head.append(library);
     if (!data.settings.length) return document.querySelectorAll("#curves, #process, #calibration").forEach((one) => { one.hidden = true; });
     wire();

@@ -6,17 +6,16 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
-from .markup import clean
-
 
 def pack(content: Any) -> str:
     """JSON, deflated, as base64: what the page's `unpack` reads."""
-    return deflate(json.dumps(clean(content), ensure_ascii=True, allow_nan=False, separators=(",", ":")))
+    return deflate(json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":")))
 
 
-def deflate(text: str) -> str:
-    """A text, deflated, as base64."""
-    return base64.b64encode(zlib.compress(text.encode(), 7)).decode()
+def deflate(content: str | bytes) -> str:
+    """Text or bytes, deflated, as base64."""
+    raw = content.encode() if isinstance(content, str) else content
+    return base64.b64encode(zlib.compress(raw, 6)).decode()
 
 
 @dataclass

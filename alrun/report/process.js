@@ -1,9 +1,16 @@
 // The selection process: two strategies on one map, a slider over cycles, the item under the pointer, the batches.
-const process = { regime: 0, seed: null, a: null, b: null, cycle: Infinity, paint: "state", pinned: null, timer: null, draw: 0 };
-const openScene = memo(async (at) => JSON.parse(await unpack(data.scenes[at].packed)));
-const openTrack = memo(async (at) => JSON.parse(await unpack(data.tracks[at].packed)));
-const openItems = memo(async (at) => JSON.parse(await unpack(data.items[at].packed)));
 const NEVER = 1e9, INITIAL = -1;
+const process = { regime: 0, seed: null, a: null, b: null, cycle: Infinity, paint: "state", pinned: null, timer: null, draw: 0 };
+const openScene = memo((at) => unpack(data.scenes[at].packed));
+const openTrack = memo(async (at) => {
+  const { packed, predictions, scene } = data.tracks[at], content = await unpack(packed);
+  const size = (await openScene(scene)).row.length, bought = new Array(size).fill(NEVER);
+  content.initial.forEach((spot) => { bought[spot] = INITIAL; });
+  content.batches.forEach((batch, cycle) => batch.forEach((spot) => { bought[spot] = cycle; }));
+  const said = predictions && new Uint16Array(await inflate(predictions).arrayBuffer()); // (cycles, size), one after another
+  return { ...content, bought, predictions: said && Array.from({ length: said.length / size }, (_, cycle) => said.subarray(cycle * size, (cycle + 1) * size)) };
+});
+const openItems = memo((at) => unpack(data.items[at].packed));
 
 const regimes = () => family().settings.filter((at) => data.tracks.some((track) => track.setting === at));
 const tracks = () => data.tracks.map((track, at) => ({ ...track, at })).filter((track) => track.setting === regimes()[process.regime] && track.seed === process.seed);
@@ -47,8 +54,8 @@ async function drawProcess() {
   const opened = await Promise.all(chosen.map(async ([side, track]) => ({ side, track, ...(await openTrack(track.at)) })));
   if (call !== process.draw) return; // a later choice is already being drawn
   process.open = { scene, items, sides: opened, about: data.scenes[chosen[0][1].scene] };
-  const cycle = process.cycle, words = opened.map((one) => `${one.track.label} ${show(one.track.labels[Math.min(cycle, one.track.labels.length - 1)])}`);
-  byId("cycle-text").textContent = `${cycle} of ${byId("cycle").max} · labels before it: ${[...new Set(words)].join(", ")}`;
+  const cycle = process.cycle, counts = opened.map((one) => show(one.track.labels[Math.min(cycle, one.track.labels.length - 1)]));
+  byId("cycle-text").textContent = `${cycle} of ${byId("cycle").max} · ${[...new Set(counts)].join(" and ")} labels before it`;
   byId("cycle").setAttribute("aria-valuetext", `cycle ${cycle}`);
   opened.forEach(drawMap);
   drawLegend();

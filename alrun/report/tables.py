@@ -11,6 +11,7 @@ import yaml
 
 from ..collect import Collection, Entry
 from ..collect.entries import DAMAGE
+from .curves import spent
 from .markup import Html, join, number, table, tag
 
 COUNTED = {"bought": "bought", "initial": "at the start", "target": "in the target split"}
@@ -29,7 +30,7 @@ def made(collection: Collection, found: Found) -> Html:
         seeds = sorted({entry.seed for line in strategies.values() for entry in line})
         warnings = "; ".join(map(str, facts.get("warnings") or [])) or "none"
         rows.append(
-            [setting, len(first.files.classes), *sizes, counted, len(strategies), len(seeds), warnings,
+            [setting, *sizes, counted, len(strategies), len(seeds), warnings,
              tag("code", str(facts.get("fingerprint"))[:8])]
         )  # fmt: skip
     heads = [
@@ -63,9 +64,9 @@ def made(collection: Collection, found: Found) -> Html:
 
 def _sizes(entry: Entry) -> list[int | None]:
     try:
-        return [len(entry.files.items["pool"]), len(entry.files.items["test_label"])]
+        return [len(entry.files.classes), len(entry.files.items["pool"]), len(entry.files.items["test_label"])]
     except DAMAGE:
-        return [None, None]
+        return [None, None, None]
 
 
 def _texts(facts: Sequence[Mapping[str, Any]], key: str) -> list[str]:
@@ -105,7 +106,7 @@ def costs(found: Found) -> Html:
 
 def _cost(line: Sequence[Entry]) -> list[float | None]:
     keys = ("select_s", "train_s", "eval_s", "total_s")
-    tables = [entry.files.costs for entry in line if entry.files.costs]
+    tables = [rows for entry in line if (rows := spent(entry))]
     if not tables:
         return [None] * 7
     try:

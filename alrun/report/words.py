@@ -88,9 +88,10 @@ def _sentences(against: pd.DataFrame, baseline: str, key: str, higher: bool) -> 
 
 
 def _one(row: pd.Series) -> Html:
-    interval = f"[{signed(row['low'])}, {signed(row['high'])}]"
+    interval = f"[{signed(row['low'])},\N{NO-BREAK SPACE}{signed(row['high'])}]"
     wins = f"{row['wins']:.0f} of {row['pairs']:.0f} seeds"
     p = "p < 0.001" if row["p_holm"] < 0.001 else f"p = {row['p_holm']:.2g}"
+    p = p.replace(" ", "\N{NO-BREAK SPACE}")
     return join([tag("b", row["strategy"]), f" {signed(row['difference'])} {interval}, ahead in {wins}, {p}"])
 
 
@@ -105,7 +106,7 @@ def _table(
         known = pairs.loc[name] if name in pairs.index else None
         cells: list[object] = [None] * 4
         if known is not None:
-            bounds = f"[{signed(known['low'])}, {signed(known['high'])}]"
+            bounds = f"[{signed(known['low'])},\N{NO-BREAK SPACE}{signed(known['high'])}]"
             counts = f"{known['wins']:.0f} / {known['ties']:.0f} / {known['losses']:.0f}"
             cells = [signed(known["difference"]), bounds, float(known["p_holm"]), counts]
         elif name == baseline:
