@@ -27,7 +27,9 @@ def draw(found: Comparison, out: Path, formats: Sequence[str]) -> list[Path]:
             if entry.setting == setting
         }
         target = given.pop() if len(given) == 1 else None
-        written += draw_bands(bands, ranks, found.key, setting, options.band, target, folder, name, formats)
+        written += draw_bands(
+            bands, ranks, found.key, found.higher, setting, options.band, target, folder, name, formats
+        )  # fmt: skip
     if not found.gains.empty:
         written += draw_gains(found.gains, options.baseline, options.metric, folder, formats)
     if found.penalty is not None:

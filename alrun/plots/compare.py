@@ -33,6 +33,7 @@ def draw_bands(
     bands: pd.DataFrame,
     ranks: dict[str, int],
     key: str,
+    higher: bool,
     title: str,
     band: str,
     target: int | None,
@@ -41,7 +42,7 @@ def draw_bands(
     formats: Sequence[str],
 ) -> list[Path]:
     """Learning curves of one setting: mean over seeds and its 95 % band. Best at the last label count comes first."""
-    last = bands.groupby("strategy", sort=False)["mean"].last().sort_values(ascending=False, kind="stable")
+    last = bands.groupby("strategy", sort=False)["mean"].last().sort_values(ascending=not higher, kind="stable")
     texts = {}
     for strategy in last.index:
         seeds = int(bands.loc[bands["strategy"] == strategy, "seeds"].iloc[0])
@@ -81,7 +82,7 @@ def draw_gains(gains: pd.DataFrame, baseline: str, unit: str, folder: Path, form
     place = gains.pivot(index="strategy", columns=["data", "regime"], values="place").loc[mean.index, keys]
     values, places = table.to_numpy(), place.fillna(0).to_numpy(dtype=int)  # (strategies, columns)
     labels = ["\n".join([*(shorten(part, 18) for part in data.split(" · ")), regime]) for data, regime in keys]
-    figure = new_figure(3.4 + 1.15 * len(keys), 1.7 + 0.24 * len(mean))
+    figure = new_figure(3.4 + 1.15 * len(keys), max(2.8, 1.7 + 0.24 * len(mean)))
     axes = figure.subplots()
     most = float(np.nanmax(np.abs(values))) or 1.0
     image = axes.imshow(values, cmap=GAIN, norm=Normalize(-most, most), aspect="auto")
