@@ -18,6 +18,7 @@ from .rows import Rows
 TIE = 1e-12  # relative difference of gains that is rounding
 ROUNDED_SUM = 1 + 1e-5  # a sum of upper bounds stays one
 FRONT = 8  # times `leaders`: bounds that are refreshed at a time where lists make it cheap
+RETRY = 32  # lists may fit after so small a part of all columns
 
 Exact = tuple[float, Tensor, Tensor]  # a gain, the points that are covered better, and how well
 
@@ -57,7 +58,7 @@ class Greedy:
         starts = range(0, len(self.rows), self.rows.block)
         parts = (self.rows.upper(some, slice(start, start + self.rows.block)) for start in starts)
         sampled = sum(int((part > self.low[some, None]).sum()) for part in parts)
-        return sampled * len(self.rows) / len(some) < self.capacity
+        return 1.2 * sampled * len(self.rows) / len(some) < self.capacity
 
     def _all_bounds(self) -> Tensor:
         """(n,) gains of all candidates; keeps their lists if they fit."""
@@ -157,7 +158,7 @@ class Greedy:
 
     def pick(self) -> tuple[int, float]:
         """The next position and its gain; the lowest position among equal gains."""
-        if self.reach is None and self.computed > len(self.rows) / 4:
+        if self.reach is None and self.computed > len(self.rows) / RETRY:
             self.computed = 0
             if self._lists_fit():
                 self.bound = torch.minimum(self.bound, self._all_bounds())

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+LONG = 512  # mean length of the lists at hand, at most: the front is shorter where they are longer
+
 
 class Reach:
     """For each of n candidates the points whose similarity to it is above their cover, and that similarity.
@@ -66,10 +68,12 @@ class Reach:
 
 
 class Front:
-    """The candidates with the highest bounds, their lists at hand; `ceiling` bounds the gains of all others."""
+    """At most `size` candidates with the highest bounds, lists at hand; `ceiling` bounds the gains of all others."""
 
     def __init__(self, reach: Reach, bound: Tensor, low: Tensor, light: Tensor, size: int) -> None:
         best = bound.topk(min(size + 1, len(bound)))
+        length = reach.count.index_select(0, best.indices[:size]).sum(1).cumsum(0)
+        size = max(1, int((length <= LONG * size).sum()))
         self.at = best.indices[:size]  # (m,)
         self.ceiling = float(best.values[size]) if len(bound) > size else -1.0
         owner, point, near = reach.of(self.at)

@@ -10,8 +10,8 @@ from .clustering import fill, spread_out
 
 
 def memory(size: Size) -> int:
-    """Bytes: embeddings, unit candidates with what k-means takes, and blocks in float64."""
-    return size.pool * (12 * size.embeddings + 80) + BLOCK * (40 * size.classes + 24 * size.embeddings)
+    """Bytes: embeddings, unit candidates (between a few and all) with what k-means takes, and blocks in float64."""
+    return size.pool * (9 * size.embeddings + 80) + BLOCK * (40 * size.classes + 24 * size.embeddings)
 
 
 @strategy(memory=memory)

@@ -17,7 +17,7 @@ from .herding_memo import Kept
 
 BLOCK = 4096  # items in one float64 step
 LEADERS = 64  # bounds refreshed at a time
-PER_ITEM = 448  # mean length of the lists of points that a candidate would cover better
+PER_ITEM = 384  # mean length of the lists of points that a candidate would cover better
 TILE = {"cpu": 1024, "cuda": 8192}  # side of a tile of the similarity matrix
 
 

@@ -14,6 +14,7 @@ from ..numerics.coverage import Greedy, covered_by
 from ..numerics.distances import smallest_distance, unit_rows
 from ..numerics.gradients import residuals
 from ..numerics.kernels import Kernel
+from ..numerics.mixing import BLOCK as MIXED
 from ..numerics.mixing import class_anchors, critical_steps, farthest_anchors, growing_caps
 from ..numerics.ranking import highest
 from ..numerics.rows import Rows
@@ -33,10 +34,15 @@ def memory_of_candidates(size: Size) -> int:
     return herding_memory(size._replace(pool=min(size.pool, BETA * size.batch))) + size.pool * (8 * size.classes + 48)
 
 
+def memory_of_changing(size: Size) -> int:
+    """Bytes: embeddings, blocks in float64, and greedy coverage of a tenth of the pool; mixing rarely changes more."""
+    blocks = MIXED * (40 * size.classes + 24 * size.embeddings)
+    return herding_memory(size._replace(pool=size.pool // 10)) + size.pool * (4 * size.embeddings + 80) + blocks
+
+
 def memory(size: Size) -> int:
-    """Bytes: those of greedy coverage of the whole pool, with float64 copies of probabilities and embeddings."""
-    widest = max(size.features, size.embeddings)
-    return herding_memory(size._replace(features=widest)) + size.pool * (24 * size.classes + 8 * widest)
+    """Bytes: those of greedy coverage of the whole pool, and probabilities with their residuals in float64."""
+    return herding_memory(size._replace(features=size.embeddings)) + 24 * size.pool * size.classes
 
 
 def cover(view: View, items: Tensor, n: int, rows: Rows, weights: Tensor, covered: Tensor, notes: dict) -> Selection:
@@ -82,7 +88,7 @@ def weighted_kmeans_herding(
     return cover(view, items, n, rows, weights, covered_by(rows, labelled), notes)
 
 
-@strategy(memory=memory)
+@strategy(memory=memory_of_changing)
 def alfamix_herding(
     view: View,
     n: int,

@@ -66,6 +66,9 @@ BOUNDS = {
     "less": 60,
     "less_matching_pursuit": 60,
     "kmedoids": 230,
+    "alfamix_herding": 80,
+    "badge_herding": 230,
+    "weighted_kmeans_herding": 40,
 }
 
 
