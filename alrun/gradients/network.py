@@ -10,16 +10,14 @@ Lengths and vectors of parameters that hooks do not cover are vmapped.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
-from torch.func import grad, jvp, vmap
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ..errors import UserError
 from ..numerics.influence import cosine
 from ..types import Adam, Batch, Network, Part, Scope
+from .forward import mapped, slopes
 from .hooks import backward, part_of, wrong_layer
 from .layers import covered
 
@@ -137,12 +135,12 @@ class NetworkGradients:
     def vectors(self, part: Part, idx: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """(positions (b,) in idx, gradients (b, P)), some items at a time."""
         size = sum(value.numel() for value in self._parameters.values())
-        form = self._hooked_rows if self.hooked(part, idx, labels) else self._mapped_rows
+        hooked = self.hooked(part, idx, labels)
         for whole in self._batches(part, idx, labels):
             rows = max(1, CELLS // max(1, size))
             for start in range(0, len(whole.at), rows):
                 batch = part_of(whole, slice(start, start + rows))
-                yield batch.at, form(batch)
+                yield batch.at, self._hooked_rows(batch) if hooked else mapped(self._network, self._parameters, batch)
 
     def adam(self) -> Adam:
         """Adam's state after the last step, found by the names of the parameters; zeros before the first step."""
@@ -181,10 +179,9 @@ class NetworkGradients:
             yield batch._replace(labels=labels[batch.at])
 
     def _slope(self, batch: Batch, direction: Tensor) -> Tensor:
-        """(b,) derivatives of the losses along a direction (P,). Fused attention has no forward derivative."""
+        """(b,) derivatives of the losses along a direction (P,)."""
         tangent = {name: rows[0] for name, rows in self._named(direction[None]).items()}
-        with sdpa_kernel(SDPBackend.MATH):
-            return jvp(lambda weights: self._network.losses(weights, batch), (self._parameters,), (tangent,))[1]
+        return slopes(self._network, self._parameters, batch, tangent)
 
     def _hooked_rows(self, batch: Batch) -> Tensor:
         """(b, P)"""
@@ -194,23 +191,6 @@ class NetworkGradients:
             for name, gradient in layer.gradients():
                 rows[:, places[name]] = gradient.flatten(1)
         return rows
-
-    def _mapped_rows(self, batch: Batch) -> Tensor:
-        """(b, P)"""
-
-        def loss(weights: Mapping[str, Tensor], inputs: Mapping[str, Tensor], label: Tensor) -> Tensor:
-            alone = Batch(batch.at[:1], {name: value[None] for name, value in inputs.items()}, label[None])
-            return self._network.losses(weights, alone).sum()
-
-        try:
-            with sdpa_kernel(SDPBackend.MATH):
-                found = vmap(grad(loss), in_dims=(None, 0, 0))(self._parameters, dict(batch.inputs), batch.labels)
-        except RuntimeError as error:
-            raise UserError(
-                f"this network's gradients cannot be taken item by item: {str(error).strip().splitlines()[0]}",
-                "strategy.scope=lora or head, or another model.path",
-            ) from error
-        return torch.cat([found[name].flatten(1) for name in self._parameters], dim=1)
 
     def _places(self) -> dict[str, slice]:
         places, start = {}, 0
