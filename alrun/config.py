@@ -131,6 +131,7 @@ class Run:
     plugins: list[str] = field(default_factory=list)
     # what cannot change a number
     runs_dir: str = "outputs"
+    save_models: bool = False  # keep what each cycle trained, in models/ of the run folder
     device: str = "auto"
     threads: int | None = None
 
@@ -208,8 +209,9 @@ def anchored(run: Run) -> Run:
     if run.dataset.goal is not None:
         data["goal"] = replace(run.dataset.goal, **{key: absolute(getattr(run.dataset.goal, key)) for key in files})
     encoder = {key: absolute(value) if key.endswith("path") else value for key, value in run.encoder.items()}
+    model = {key: absolute(value) if key.endswith("path") else value for key, value in run.model.items()}
     plugins = [absolute(path) for path in run.plugins]
-    return replace(run, dataset=replace(run.dataset, **data), encoder=encoder, plugins=plugins)
+    return replace(run, dataset=replace(run.dataset, **data), encoder=encoder, model=model, plugins=plugins)
 
 
 def _demand(true: bool, message: str, *hints: str) -> None:

@@ -3,7 +3,7 @@
 import math
 import resource
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 
 import numpy as np
@@ -18,7 +18,7 @@ from .metrics import evaluate, mean_entropy, nll
 from .models.material import Material
 from .signals import ModelSignals
 from .streams import Stream, stream
-from .types import Cycle, LanguageModel, Learner, Part, Predictor, Selection, Strategy, View
+from .types import Cycle, LanguageModel, Learner, Part, Predictor, Savable, Selection, Strategy, View
 
 
 def initial_set(run: Run, dataset: Dataset, size: int) -> Tensor:
@@ -105,10 +105,21 @@ def cycles(
             selection=selection,
             bought=oracle[chosen],
             predictions=predictions,
+            files=_files(predictor, run) if run.save_models else {},
         )
         labelled = torch.cat([labelled, chosen])
         sizes.append(len(labelled))
         before = predictor
+
+
+def _files(predictor: Predictor, run: Run) -> Mapping[str, bytes]:
+    """What the model can be loaded from."""
+    if not isinstance(predictor, Savable):
+        raise UserError(
+            f"save_models=true, and model {run.model['name']!r} cannot be kept",
+            "save_models=false: a run trains it again in an instant",
+        )
+    return predictor.files()
 
 
 def _evaluated(

@@ -15,6 +15,9 @@ class Quiet:
     def encoding(self, done: int, total: int) -> None:
         """Items encoded so far."""
 
+    def working(self, what: str, done: int, total: int) -> None:
+        """How far a model's training or reading has come."""
+
     def cycle(self, metrics: dict[str, Any], costs: dict[str, Any]) -> None:
         """A cycle stands on the disk."""
 

@@ -109,6 +109,8 @@ def execute(prepared: Prepared, reporter: Quiet, *, fresh: bool = False) -> Outc
             home.clear()
         done = home.repair()
         summary = home.summary()
+        if prepared.run.save_models and (gone := home.without_model()):
+            reporter.note(f"{_counted(gone)} committed without a saved model: --fresh trains it again")
         if summary is not None:
             return Outcome(home.path, True, 0.0, (summary.get("aulc") or {}).get("accuracy"), [])
         with logged(home.path), recorded(home):
@@ -124,6 +126,11 @@ def execute(prepared: Prepared, reporter: Quiet, *, fresh: bool = False) -> Outc
     outcome = Outcome(home.path, False, time.perf_counter() - began, aulc, figures)
     reporter.end(outcome)
     return outcome
+
+
+def _counted(cycles: Sequence[int]) -> str:
+    some = ", ".join(map(str, cycles[:5])) + (", ..." if len(cycles) > 5 else "")
+    return f"cycle {some} was" if len(cycles) == 1 else f"cycles {some} were"
 
 
 def load_run(folder: Path) -> Run:
@@ -242,12 +249,13 @@ def _work(home: RunDir, prepared: Prepared, matrix: np.ndarray, reporter: Quiet)
         )
     done = [torch.tensor([position[row] for row in batch.rows]) for batch in batches]
     mark = time.perf_counter()
-    for cycle in cycles(run, dataset, material(prepared, matrix), prepared.batches, prepared.start, done):
+    told = replace(material(prepared, matrix), report=reporter.working)
+    for cycle in cycles(run, dataset, told, prepared.batches, prepared.start, done):
         bought = _bought(cycle, dataset)
         # From commit to commit, so that writing the cycle before counts: nothing a run does is left out.
         before, mark = mark, time.perf_counter()
         costs = dict(cycle.costs) | {"total_s": round(mark - before, 6)}
-        home.commit(cycle.index, cycle.metrics, costs, bought, cycle.predictions)
+        home.commit(cycle.index, cycle.metrics, costs, bought, cycle.predictions, cycle.files)
         log.info("cycle %d committed: %d labels", cycle.index, cycle.metrics["n_labelled"])
         reporter.cycle(dict(cycle.metrics), costs)
 

@@ -70,6 +70,10 @@ class RunDir:
         """The acquired batches, one per committed cycle that bought something."""
         return _batches(self.path / "selections.csv")[0]
 
+    def without_model(self) -> list[int]:
+        """Committed cycles whose model was not kept."""
+        return [cycle for cycle in range(len(self.metrics())) if not (self.path / _model(cycle)).is_dir()]
+
     def summary(self) -> dict[str, Any] | None:
         """summary.json of a finished run, else None."""
         try:
@@ -144,7 +148,7 @@ class RunDir:
         target = self.path / name
         partial = target.with_name(target.name + ".partial")
         with translated(self.path):
-            target.parent.mkdir(exist_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 with open(partial, "wb") as handle:
                     handle.write(content)
@@ -176,6 +180,9 @@ class RunDir:
             for path in self.path.glob("predictions/*"):
                 if path.name not in {Path(_predictions(cycle)).name for cycle in range(whole)}:
                     path.unlink()
+            for path in self.path.glob("models/*"):
+                if path.name not in {Path(_model(cycle)).name for cycle in range(whole)}:
+                    shutil.rmtree(path)
             if len(((self.summary() or {}).get("labels") or {}).get("points") or ()) != whole:
                 (self.path / "summary.json").unlink(missing_ok=True)
         return whole
@@ -187,6 +194,7 @@ class RunDir:
         costs: Mapping[str, Any],
         bought: Bought,
         predictions: Mapping[str, np.ndarray],
+        files: Mapping[str, bytes],
     ) -> None:
         """Write one cycle. Whatever happens on the way, the cycles before it stay as they are."""
         rows = "".join(
@@ -194,6 +202,8 @@ class RunDir:
             for rank, (row, label, score) in enumerate(zip(bought.rows, bought.labels, bought.scores, strict=True))
         )
         self.write_arrays(_predictions(cycle), predictions)
+        for name, content in files.items():
+            self.write(f"{_model(cycle)}/{name}", content)
         with translated(self.path):
             table = self.path / "selections.csv"
             header = "" if table.exists() and table.stat().st_size else COLUMNS + "\n"
@@ -210,6 +220,10 @@ def translated(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = REFUSALS.get(error.errno or 0, error.strerror or str(error))
         raise RunFailed(f"cannot write in {path}: {reason}") from error
+
+
+def _model(cycle: int) -> str:
+    return f"models/cycle_{cycle:03d}"
 
 
 def _predictions(cycle: int) -> str:

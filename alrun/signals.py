@@ -103,6 +103,10 @@ class ModelSignals:
 
     def target(self) -> Target:
         """The target split under the current model."""
+        return self._target
+
+    @cached_property
+    def _target(self) -> Target:
         every = torch.arange(len(self._target_labels), device=self._material.device)
         outputs = self._predictor.outputs("target", every)
         return Target(outputs.embeddings, outputs.logits.softmax(dim=1), self._target_labels)

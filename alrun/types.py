@@ -230,6 +230,14 @@ class Predictor(Protocol):
 
 
 @runtime_checkable
+class Savable(Protocol):
+    """A trained model that can be kept."""
+
+    def files(self) -> Mapping[str, bytes]:
+        """Name -> content of the files that it can be loaded from."""
+
+
+@runtime_checkable
 class LanguageModel(Protocol):
     """A predictor that also says how well it predicts texts."""
 
@@ -262,3 +270,4 @@ class Cycle:
     selection: Selection | None  # None in the last cycle; indices are pool indices
     bought: Tensor  # (n,) int64 the oracle's answers for the selection
     predictions: Mapping[str, np.ndarray]  # test and pool predictions of this cycle's model
+    files: Mapping[str, bytes] = field(default_factory=dict)  # the model itself, where a run keeps its models

@@ -14,7 +14,7 @@ def commit(home: RunDir, cycle: int, rows: list[int]) -> None:
     """One cycle with made-up numbers."""
     bought = Bought(rows, [0] * len(rows), [0.5, None][: len(rows)])
     line = {"cycle": cycle, "n_acquired": len(rows), "test/accuracy": 0.1 * cycle}
-    home.commit(cycle, line, {"cycle": cycle}, bought, {"test_prediction": np.arange(3, dtype=np.int32)})
+    home.commit(cycle, line, {"cycle": cycle}, bought, {"test_prediction": np.arange(3, dtype=np.int32)}, {})
 
 
 @pytest.fixture

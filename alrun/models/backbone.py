@@ -69,6 +69,7 @@ class Backbone:
     pristine: Mapping[str, Tensor]  # the trained parameters below the head, as they were loaded or defined to start
     wide_masks: bool  # whether it takes additive masks (b, 1, 1, s), which vmap needs
     files: Mapping[str, str]  # sha256 of what was loaded
+    adapters: Any  # the peft config that put adapters in, None where there are none
 
     def trained(self) -> list[str]:
         """Names of what is trained, in the module's order: the network's, then the head's."""
@@ -98,8 +99,7 @@ def opened(base: Base) -> Backbone:
             files = digest(folder)
             reader, network = _read(folder, base.kind)
         network.requires_grad_(base.train is Train.full)
-        if base.train is Train.lora:
-            network = adapted(network, base)
+        adapters = adapted(network, base) if base.train is Train.lora else None
         width = _width(network, reader, base)
         module = Classifier(network, nn.Linear(width, base.outputs), base.pooling, base.scale)
     module = module.to(base.device).eval()
@@ -114,7 +114,7 @@ def opened(base: Base) -> Backbone:
     for name, parameter in module.named_parameters():
         parameter.requires_grad_(name in used)
     wide = base.kind != "image" and _takes_wide_masks(module, example)
-    return Backbone(module, reader, pristine, wide, files)
+    return Backbone(module, reader, pristine, wide, files, adapters)
 
 
 def _read(folder: Path, kind: str) -> tuple[Any, nn.Module]:
@@ -176,13 +176,14 @@ def _takes_wide_masks(module: Classifier, example: Mapping[str, Tensor]) -> bool
             return False
 
 
-def adapted(network: nn.Module, base: Base) -> nn.Module:
-    """The network with LoRA adapters in it (Hu et al. 2022); their output starts at zero."""
+def adapted(network: nn.Module, base: Base) -> Any:
+    """Put LoRA adapters into the network (Hu et al. 2022); their output starts at zero. The peft config of them."""
     from peft import LoraConfig, inject_adapter_in_model
 
     names = chosen(network, base.targets)
     config = LoraConfig(r=base.rank, lora_alpha=base.alpha, lora_dropout=base.dropout, target_modules=names)  # type: ignore[arg-type]
-    return inject_adapter_in_model(config, network)  # type: ignore[arg-type,return-value]
+    inject_adapter_in_model(config, network)
+    return config
 
 
 def chosen(network: nn.Module, targets: Sequence[str]) -> list[str]:

@@ -1,6 +1,6 @@
 """What a model may learn from: the items of each part of a dataset and their features, without a single label."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -24,6 +24,7 @@ class Material:
     items: Mapping[Part, Sequence[Any]] = field(default_factory=dict)  # part -> n texts, pictures or rows of numbers
     kind: str = "table"  # of the items, as data/source.py names it
     levels: Tensor | None = None  # (C,) float64 ascending, what the classes of an ordinal task stand for
+    report: Callable[[str, int, int], None] = lambda what, done, total: None  # told how far long work has come
 
     @cached_property
     def answered(self) -> bool:

@@ -79,6 +79,7 @@ def trained(
     lengths: np.ndarray,
     loss: Callable[[np.ndarray], Tensor],
     generator: torch.Generator,
+    report: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> list[Snapshot]:
     """Snapshots along the way, the last one at its end; `loss` is the mean of some of the labelled items, 0..l-1.
 
@@ -114,6 +115,7 @@ def trained(
             loss(batches.pop()).backward()
             nn.utils.clip_grad_norm_(named.values(), recipe.clip)
             optimizer.step()
+            report("training", step + 1, steps)
             if step + 1 in ends:
                 found.append(Snapshot(float(np.mean(rates)), copied(named), _moments(optimizer, named)))
                 rates = []

@@ -87,7 +87,17 @@ def transformer(
         else Texts(backbone, material.items, max_length, device)
     )
     half = precision is Precision.bfloat16 or (precision is Precision.auto and device.type == "cuda")
-    setting = Setting(backbone, inputs, goal, 4 * batch, half, train is Train.head, guard)
+    setting = Setting(
+        backbone=backbone,
+        inputs=inputs,
+        objective=goal,
+        batch=4 * batch,
+        half=half,
+        frozen=train is Train.head,
+        guard=guard,
+        name=path,
+        report=material.report,
+    )
     recipe = Recipe(
         learning_rate=learning_rate,
         head_learning_rate=head_learning_rate,
@@ -120,7 +130,7 @@ def transformer(
             return goal.losses(raw, labels[chosen]).mean()
 
         with guard():
-            snapshots = trained(backbone, recipe, start, lengths, mean_loss, generator)
+            snapshots = trained(backbone, recipe, start, lengths, mean_loss, generator, material.report)
         return Tuned(setting, snapshots, idx, labels)
 
     return learn

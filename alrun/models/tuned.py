@@ -16,6 +16,7 @@ from ..types import Batch, Head, Moments, Outputs, Part, Scope
 from .backbone import Backbone
 from .blocks import last_block
 from .inputs import Inputs, by_length
+from .keeping import adapter_files, tensors
 from .objective import Objective
 from .training import Snapshot
 
@@ -32,6 +33,8 @@ class Setting:
     batch: int  # items at a time when nothing is trained
     half: bool  # whether the network computes in bfloat16
     frozen: bool  # nothing below the head is trained
+    name: str  # of the base, as its user calls it
+    report: Callable[[str, int, int], None]
     guard: Callable  # context in which memory may run out
     known: dict[Part, Tensor] = field(default_factory=dict)  # embeddings (n, D) of a frozen network
 
@@ -42,11 +45,13 @@ class Setting:
         found = room(len(rows), module.head.in_features, device)
         lengths = self.inputs.lengths(part)[rows]
         with self.guard():
+            done = 0
             for at in by_length(lengths, self.batch):
                 inputs = self.inputs.batch(part, rows[at])
-                found[torch.from_numpy(at).to(device)] = functional_call(module, dict(parameters), (inputs, self.half))[
-                    1
-                ]
+                _, embeddings = functional_call(module, dict(parameters), (inputs, self.half))  # (b, D)
+                found[torch.from_numpy(at).to(device)] = embeddings
+                done += len(at)
+                self.report("reading", done, len(rows))
         return found
 
     def embeddings(self, parameters: Mapping[str, Tensor], part: Part, idx: Tensor) -> Tensor:
@@ -93,20 +98,20 @@ class Tuned:
         return self.setting.objective.head(self.parameters["head.weight"], self.parameters["head.bias"], spread)
 
     @cached_property
-    def _fitted(self) -> Outputs:
-        """What it says about what it was trained on, without dropout."""
-        return self.outputs("pool", self.labelled)
+    def _seen(self) -> Tensor:
+        """(l, D) embeddings of what it was trained on, without dropout."""
+        return self.setting.embeddings(self.parameters, "pool", self.labelled)
 
     @cached_property
     def _spread(self) -> float:
-        embeddings = self.setting.embeddings(self.parameters, "pool", self.labelled)  # (l, D)
-        raw = embeddings @ self.parameters["head.weight"].T + self.parameters["head.bias"]  # (l, 1)
+        raw = self._seen @ self.parameters["head.weight"].T + self.parameters["head.bias"]  # (l, 1)
         return self.setting.objective.spread(raw, self.labels)
 
     @property
     def loss(self) -> float:
         """Mean cross-entropy of the network as it is used, without dropout, whatever it was trained for."""
-        return float(cross_entropy(self._fitted.logits, self.labels)) if len(self.labels) else float("nan")
+        weight, bias = self.head()
+        return float(cross_entropy(self._seen @ weight.T + bias, self.labels)) if len(self.labels) else float("nan")
 
     @property
     def notes(self) -> Mapping[str, float]:
@@ -118,6 +123,17 @@ class Tuned:
     @property
     def _squared(self) -> bool:
         return self.setting.objective.values is not None
+
+    def files(self) -> Mapping[str, bytes]:
+        """Adapters in peft's format, or all that was trained below the head; and the head (types.Savable)."""
+        below = {name.removeprefix("base."): value for name, value in self.parameters.items() if name[:5] == "base."}
+        config = self.setting.backbone.adapters
+        found = {"head.safetensors": tensors(self.head()._asdict())}
+        if config is not None:
+            found |= adapter_files(below, config, self.setting.name)
+        elif below:
+            found["model.safetensors"] = tensors(below)
+        return found
 
     def network(self) -> "Tuning":
         """Its gradients."""
