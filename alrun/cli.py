@@ -11,7 +11,7 @@ import typer.core
 
 from . import __version__
 from .completion import mend_bash, overrides
-from .errors import REFUSALS, RunFailed, UserError
+from .errors import REFUSALS, RunFailed, UserError, Waiting
 
 
 class Group(typer.core.TyperGroup):
@@ -29,6 +29,9 @@ class Group(typer.core.TyperGroup):
         except RunFailed as error:
             terminal.failure(str(error))
             raise typer.Exit(1) from error
+        except Waiting as waiting:
+            terminal.asking(waiting.folder, waiting.table, waiting.size)
+            return None
         except KeyboardInterrupt as error:
             left = f"; {error}" if str(error) else ""
             terminal.failure(f"interrupted: committed cycles are kept, the same command continues{left}")
@@ -184,16 +187,20 @@ def _sweep(asked: list[str], config_dir: Path | None, cells: list[Any], fresh: b
         for path in draw_comparison(done, Path(cells[0].run.runs_dir) / "comparison", ("png", "svg")):
             if path.suffix == ".png":
                 terminal.say(f"  {path}", "dim")
-    missing = [cell.folder for cell in cells if cell.folder not in done]
+    missing, failed = [cell.folder for cell in cells if cell.folder not in done], False
     for folder in missing:
         home = RunDir(folder)
         error, status = home.provenance().get("error"), home.status()
+        if status == "asking":
+            terminal.say(f"asks for labels: {folder / 'annotation'}", "yellow")
+            continue
         if status == "running":
             reason = "another process is at work in it"
         else:
             reason = f"{error['type']}: {error['message']}" if error else "it was killed, or could not begin"
+        failed = True
         terminal.failure(f"{folder}: {reason}", folder / "run.log")
-    if missing:
+    if failed:
         raise typer.Exit(1)
 
 
@@ -214,6 +221,8 @@ def resume(path: Paths = None) -> None:
         try:
             with terminal.Screen() as screen:
                 finish(folder, screen)
+        except Waiting as waiting:
+            terminal.asking(waiting.folder, waiting.table, waiting.size)
         except RunFailed as error:
             code = max(code, 1)
             terminal.failure(f"{folder}: {error}", folder / "run.log")

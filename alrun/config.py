@@ -27,6 +27,7 @@ IDENTITY = ("dataset", "encoder", "model", "strategy", "budget", "seed")
 DIAGNOSTIC = "+oracle-labels"
 # Options of datasets that came later: at these values a run keeps the name it had before there was such an option.
 YOUNGER = {"task": "classification", "bins": None, "prompt": None, "completion": None, "options": None, "goal": None}
+YOUNGER |= {"unlabelled": False}
 
 
 class Initial(StrEnum):
@@ -42,6 +43,13 @@ class Task(StrEnum):
 
     classification = "classification"  # names of classes
     ordinal = "ordinal"  # numbers on a scale, whose levels are the classes
+
+
+class Oracle(StrEnum):
+    """Who answers for the items that are bought."""
+
+    dataset = "dataset"  # its labels
+    file = "file"  # people, in a file between cycles
 
 
 class Unit(StrEnum):
@@ -96,6 +104,7 @@ class DatasetConfig:
     target: int = 5  # labelled items per class that are known from the start and never queried
     imbalance: float = 1.0  # long tail: the largest class is this many times the smallest
     label_noise: float = 0.0  # share of the oracle's answers that are wrong
+    unlabelled: bool = False  # train rows may have no label; set by oracle=file
 
 
 @dataclass
@@ -128,12 +137,14 @@ class Run:
     strategy: dict[str, Any] = field(default_factory=dict)
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     seed: int = 0
+    oracle: Oracle = Oracle.dataset
     plugins: list[str] = field(default_factory=list)
     # what cannot change a number
     runs_dir: str = "outputs"
     save_models: bool = False  # keep what each cycle trained, in models/ of the run folder
     device: str = "auto"
     threads: int | None = None
+    tracker: str | None = None  # tensorboard, mlflow or wandb: written from the files when the run ends
 
 
 def strict(cfg: DictConfig) -> Run:
@@ -166,6 +177,9 @@ def check(run: Run) -> None:
         }
         run.strategy = run.strategy | called
     dataset, budget = run.dataset, run.budget
+    if run.oracle is Oracle.file:
+        _check_people(run)
+    dataset.unlabelled = run.oracle is Oracle.file
     _demand(run.seed >= 0, f"seed={run.seed} is negative", "seed=0 or more")
     _demand(run.threads is None or run.threads >= 1, f"threads={run.threads} is below 1", "threads=1 or more")
     _demand(
@@ -195,6 +209,21 @@ def check(run: Run) -> None:
             f"budget.initial_labels={budget.initial_labels} is not used with budget.initial={budget.initial}",
             "budget.initial=random",
         )
+
+
+def _check_people(run: Run) -> None:
+    """Nothing may need a label that nobody has given yet."""
+    dataset, budget = run.dataset, run.budget
+    hint = "with oracle=file only what was bought has a label"
+    _demand(
+        budget.initial is Initial.none, f"budget.initial={budget.initial} draws labels before the first batch", hint
+    )
+    _demand(dataset.imbalance == 1, f"dataset.imbalance={dataset.imbalance:g} needs the labels of the pool", hint)
+    _demand(dataset.label_noise == 0, f"dataset.label_noise={dataset.label_noise:g} needs the labels of the pool", hint)
+    _demand(dataset.task is Task.classification, f"oracle=file asks for classes, not dataset.task={dataset.task}", hint)
+    _demand(dataset.goal is None, "oracle=file asks for classes: dataset.goal has none", hint)
+    diagnostic = registry.diagnostic(run.strategy, run.plugins)
+    _demand(not diagnostic, f"strategy={run.strategy['name']} asks for labels that nobody gave", hint)
 
 
 def anchored(run: Run) -> Run:

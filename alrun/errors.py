@@ -4,6 +4,7 @@ import difflib
 import errno
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -17,6 +18,14 @@ class UserError(Exception):
 
 class RunFailed(Exception):
     """A run ended early through no mistake in the command (full disk, out of memory); its cycles are kept."""
+
+
+class Waiting(Exception):
+    """A run stopped as it should: people are to label a batch before it goes on."""
+
+    def __init__(self, folder: Path, table: Path, size: int) -> None:
+        super().__init__(f"{size} items of {table} wait for their labels")
+        self.folder, self.table, self.size = folder, table, size
 
 
 REFUSALS = {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from .errors import REFUSALS, RunFailed, UserError
+from .errors import REFUSALS, RunFailed, UserError, Waiting
 from .rundir import SCHEMA, RunDir, translated
 
 log = logging.getLogger("alrun")
@@ -22,6 +22,9 @@ def recorded(home: RunDir) -> Iterator[None]:
         yield
     except (KeyboardInterrupt, SystemExit):  # the latter is how a queue takes a job back
         log.warning("interrupted")
+        raise
+    except Waiting as waiting:
+        log.info("%s", waiting)
         raise
     except UserError as error:
         _record(home, error)

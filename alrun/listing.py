@@ -88,7 +88,8 @@ def _show_runs(found: Sequence[dict[str, Any]], paths: Sequence[Path]) -> None:
         rows.append([run["run"], *figures, shown, _age(run.get("started"))])
     terminal.columns(["run", "labels", "acc", "AULC", "status", "when"], rows, right=("labels", "acc", "AULC"))
     counts = {
-        status: sum(1 for run in found if run["status"] == status) for status in ("done", "running", "killed", "failed")
+        status: sum(1 for run in found if run["status"] == status)
+        for status in ("done", "running", "asking", "killed", "failed")
     }
     text = " · ".join([f"{len(found)} runs", *(f"{count} {status}" for status, count in counts.items() if count)])
     ways = f"      finish them: alrun resume {' '.join(map(str, paths))}" if counts["killed"] + counts["failed"] else ""

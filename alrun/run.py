@@ -12,16 +12,16 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from . import registry
+from . import asking, registry
 from .budget import fit, initial_size, schedule
-from .config import Run, anchored, check, plain, run_path
+from .config import Oracle, Run, anchored, check, plain, run_path
 from .data import load
 from .data.instruct import readable
 from .data.source import Chosen, Source
 from .data.split import Dataset, split
 from .encoders import cache, settle
 from .encoders.encoder import Encoder
-from .errors import RunFailed, UserError
+from .errors import RunFailed, UserError, Waiting
 from .guard import logged, recorded
 from .loop import cycles, initial_set
 from .maps import cached_map, run_map
@@ -67,6 +67,10 @@ class Outcome:
 def prepare(run: Run) -> Prepared:
     """Load the data and check everything that can be checked before work begins. Raises UserError."""
     run = anchored(run)
+    if run.tracker:
+        from .export import demand_tracker
+
+        demand_tracker(run.tracker)
     source = load(run.dataset, run.plugins)
     if run.encoder["name"] == "auto":
         run = replace(run, encoder=settle(run.encoder, source.kind))
@@ -88,18 +92,21 @@ def prepare(run: Run) -> Prepared:
 
 
 def attempt(run: Run) -> float | None:
-    """A cell of a sweep: its failure stands in its folder and does not stop the others."""
+    """A cell of a sweep: its failure stands in its folder and does not stop the others.
+
+    Its figures are drawn in one format: that is half of what a small run costs, and `alrun plot` draws the other.
+    """
     try:
-        return execute(prepare(run), Quiet()).aulc
-    except (RunFailed, UserError):
+        return execute(prepare(run), Quiet(), formats=FORMATS[:1]).aulc
+    except (RunFailed, UserError, Waiting):
         return None
 
 
-def execute(prepared: Prepared, reporter: Quiet, *, fresh: bool = False) -> Outcome:
+def execute(prepared: Prepared, reporter: Quiet, *, fresh: bool = False, formats: Sequence[str] = FORMATS) -> Outcome:
     """Do what is missing of a run; a finished run is left as it is.
 
     Raises RunFailed when it cannot go on (its committed cycles are kept, run.log holds the traceback), UserError when
-    the folder holds something else than this run.
+    the folder holds something else than this run, Waiting when people are to label a batch.
     """
     began = time.perf_counter()
     home = RunDir(prepared.folder)
@@ -121,8 +128,10 @@ def execute(prepared: Prepared, reporter: Quiet, *, fresh: bool = False) -> Outc
             matrix, key = encode(prepared, reporter)
             _work(home, prepared, matrix, reporter)
             _map(home, prepared, matrix, key)
-            figures = draw_run(home.path, FORMATS)
+            figures = draw_run(home.path, formats)
             aulc = _finish(home, prepared, time.perf_counter() - began)
+            if prepared.run.tracker:
+                _track(home, prepared.run, reporter)
     outcome = Outcome(home.path, False, time.perf_counter() - began, aulc, figures)
     reporter.end(outcome)
     return outcome
@@ -225,7 +234,7 @@ def material(prepared: Prepared, matrix: np.ndarray) -> Material:
     device, dataset = resolve_device(prepared.run.device), prepared.dataset
     rows: dict[Part, np.ndarray] = {"pool": dataset.pool, "target": dataset.target, "test": dataset.test}
     return Material(
-        features={part: torch.from_numpy(matrix[index]).to(device) for part, index in rows.items()},
+        features={part: _features(matrix, index).to(device) for part, index in rows.items()},
         n_classes=dataset.n_classes,
         device=device,
         items={part: Chosen(dataset.source.items, index) for part, index in rows.items()},
@@ -234,11 +243,22 @@ def material(prepared: Prepared, matrix: np.ndarray) -> Material:
     )
 
 
+def _features(matrix: np.ndarray, index: np.ndarray) -> torch.Tensor:
+    """(n, F) rows of the matrix where torch puts its tensors: sums depend on where in memory they begin."""
+    found = torch.empty(len(index), matrix.shape[1])
+    np.take(matrix, index, axis=0, out=found.numpy(), mode="clip")
+    return found
+
+
 def _work(home: RunDir, prepared: Prepared, matrix: np.ndarray, reporter: Quiet) -> None:
     """Train, evaluate, select and commit until the budget is spent."""
     run, dataset = prepared.run, prepared.dataset
     if len(home.metrics()) > len(prepared.batches):
         return
+    people = run.oracle is Oracle.file
+    if people and (settled := asking.settle(home, prepared.source)):
+        log.info("cycle %d committed: %d labels", settled[0]["cycle"], settled[0]["n_labelled"])
+        reporter.cycle(*settled)
     position = {int(row): index for index, row in enumerate(dataset.pool)}
     batches = home.selections()
     strange = [row for batch in batches for row in batch.rows if row not in position]
@@ -247,6 +267,8 @@ def _work(home: RunDir, prepared: Prepared, matrix: np.ndarray, reporter: Quiet)
             f"{home.path / 'selections.csv'} names row {strange[0]}, which is not in the pool of this run",
             "--fresh starts it again",
         )
+    if people:
+        dataset = replace(dataset, answers=asking.answers(home, dataset))
     done = [torch.tensor([position[row] for row in batch.rows]) for batch in batches]
     mark = time.perf_counter()
     told = replace(material(prepared, matrix), report=reporter.working)
@@ -255,6 +277,9 @@ def _work(home: RunDir, prepared: Prepared, matrix: np.ndarray, reporter: Quiet)
         # From commit to commit, so that writing the cycle before counts: nothing a run does is left out.
         before, mark = mark, time.perf_counter()
         costs = dict(cycle.costs) | {"total_s": round(mark - before, 6)}
+        if people and cycle.selection is not None:
+            asking.hold(home, prepared.source, cycle, costs, np.array(bought.rows))
+            return _work(home, prepared, matrix, reporter)
         home.commit(cycle.index, cycle.metrics, costs, bought, cycle.predictions, cycle.files)
         log.info("cycle %d committed: %d labels", cycle.index, cycle.metrics["n_labelled"])
         reporter.cycle(dict(cycle.metrics), costs)
@@ -268,7 +293,10 @@ def _map(home: RunDir, prepared: Prepared, matrix: np.ndarray, key: str) -> None
     bought = [row for batch in home.selections() for row in batch.rows]
     shown = np.array([*dataset.pool[prepared.start.numpy()], *bought], dtype=np.int64)
     whole = cached_map(cache.root() / "maps", key, matrix, source.labels, source.train)
-    home.write_arrays("map.npz", run_map(whole, matrix, source.labels, dataset.pool, shown))
+    labels = source.labels.copy()
+    if prepared.run.oracle is Oracle.file:  # on the map stands what people said
+        labels[dataset.pool] = asking.answers(home, dataset)
+    home.write_arrays("map.npz", run_map(whole, matrix, labels, dataset.pool, shown))
 
 
 def _bought(cycle: Cycle, dataset: Dataset) -> Bought:
@@ -304,6 +332,18 @@ def _finish(home: RunDir, prepared: Prepared, seconds: float) -> float | None:
     return areas["accuracy"]
 
 
+def _track(home: RunDir, run: Run, reporter: Quiet) -> None:
+    """Tell a tracker of a finished run; that it cannot be told does not unmake the run."""
+    from .export import track
+
+    assert run.tracker is not None
+    try:
+        track(run.tracker, home.path, Path(run.runs_dir) / run.tracker)
+    except Exception as error:  # its own, of any kind
+        log.exception("%s was not told", run.tracker)
+        reporter.note(f"{run.tracker} was not told ({error}): alrun export {home.path} --format {run.tracker}")
+
+
 def unfinished(folders: Sequence[Path]) -> list[Path]:
     """Those that a resume would continue."""
-    return [folder for folder in folders if RunDir(folder).status() in ("failed", "killed")]
+    return [folder for folder in folders if RunDir(folder).status() in ("failed", "killed", "asking")]

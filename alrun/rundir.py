@@ -94,12 +94,14 @@ class RunDir:
         return False
 
     def status(self) -> str:
-        """done, running, failed or killed: computed from the files, never stored."""
+        """done, running, asking (for labels), failed or killed: computed from the files, never stored."""
         if self.summary() is not None:
             return "done"
         if self.locked():
             return "running"
-        return "failed" if self.provenance().get("error") else "killed"
+        if self.provenance().get("error"):
+            return "failed"
+        return "asking" if (self.path / "held.npz").exists() else "killed"
 
     # -- writing ------------------------------------------------------------------------------------------------
 
@@ -124,9 +126,11 @@ class RunDir:
             yield
 
     def clear(self) -> None:
-        """Forget everything but the lock."""
+        """Forget everything but the lock, and the labels that people gave."""
         with translated(self.path):
             for entry in self.path.iterdir():
+                if entry.name == "annotation":
+                    continue
                 if entry.is_dir():
                     shutil.rmtree(entry)
                 elif entry.name != ".lock":
@@ -158,6 +162,11 @@ class RunDir:
                 with contextlib.suppress(OSError):
                     partial.unlink(missing_ok=True)
                 raise
+
+    def remove(self, name: str) -> None:
+        """Forget a file."""
+        with translated(self.path):
+            (self.path / name).unlink(missing_ok=True)
 
     def repair(self) -> int:
         """Drop everything that does not belong to a whole cycle; the number of whole cycles."""

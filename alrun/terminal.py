@@ -21,7 +21,15 @@ console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 PIPE = 160  # columns of a table that no terminal limits
 BARS = "▁▂▃▄▅▆▇█"
-COLOURS = {"done": "green", "reused": "green", "running": "cyan", "waiting": "dim", "killed": "yellow", "failed": "red"}
+COLOURS = {
+    "done": "green",
+    "reused": "green",
+    "running": "cyan",
+    "waiting": "dim",
+    "asking": "yellow",
+    "killed": "yellow",
+    "failed": "red",
+}
 
 
 def mistake(message: str, hints: Sequence[str]) -> None:
@@ -37,6 +45,13 @@ def failure(message: str, log: Path | None = None) -> None:
     errors.print(Text("failed ", style="red").append(message, style="default"), soft_wrap=True)
     if log is not None:
         errors.print(Text(f"  log: {log}", style="dim"), soft_wrap=True)
+
+
+def asking(folder: Path, table: Path, size: int) -> None:
+    """People are to label a batch before a run goes on."""
+    body = Text(f"{size} items wait for their labels: fill in the column label of\n").append(str(table), style="cyan")
+    body.append("\nthen ", style="dim").append(f"alrun resume {folder}")
+    console.print(Panel(body, title="Labels", title_align="left", border_style="yellow"), soft_wrap=True)
 
 
 def say(text: str, style: str = "") -> None:
@@ -270,7 +285,9 @@ class SweepTable:
             table.add_row(Text(f"... and {len(rows) - 60} more", style="dim"))
         done = counts["done"] + counts["reused"]
         parts = [f"{done} of {len(rows)} done", f"{counts['failed']} failed"]
-        parts += [f"{counts[name]} {name}" for name in ("running", "waiting", "killed", "reused") if counts[name]]
+        parts += [
+            f"{counts[name]} {name}" for name in ("running", "waiting", "asking", "killed", "reused") if counts[name]
+        ]
         left = None if self.over else self.left(rows)
         parts += [f"about {seconds(left)} left"] if left is not None else []
         return Group(table, Text(" · ".join(parts), style="dim"))

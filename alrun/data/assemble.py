@@ -31,11 +31,12 @@ def assemble(
     columns: Sequence[str] = (),
     notes: Sequence[str] = (),
     graded: Scale | None = None,
+    unlabelled: bool = False,
 ) -> Source:
     """A checked Source. Without `test`, `share` of each class becomes the test split, the same for every seed.
 
     `classes` are the names of labels that are class numbers already; otherwise the labels name their classes, or with
-    `graded` are numbers on a scale.
+    `graded` are numbers on a scale. Where train rows may be `unlabelled`, those without a label have -1.
     """
     for rows, split in ((train, "train"), (test, "test")):
         if rows is not None and len(rows.items) != len(rows.labels):
@@ -46,17 +47,28 @@ def assemble(
     if graded is not None:
         return _graded(name, kind, items, train, test, share, classes, columns, notes, graded)
     n = len(train.labels)
-    words = [checks.names(rows.labels, f"{name} ({split})") for rows, split in _parts(train, test)]
+    words = [
+        checks.names(rows.labels, f"{name} ({split})", unlabelled=unlabelled and split == "train")
+        for rows, split in _parts(train, test)
+    ]
     if classes is not None:
         words = [_named(part, classes, name) for part in words]
-    known = checks.classes(words[0].tolist(), words[1].tolist() if test is not None else [], name)
+    if "" in words[0]:
+        known = checks.ordered([word for part in words for word in part if word])
+        if len(known) < 2:
+            raise UserError(
+                f"{name} has labels of {len(known)} classes", "a labelled test file names them: dataset.test="
+            )
+    else:
+        known = checks.classes(words[0].tolist(), words[1].tolist() if test is not None else [], name)
     if classes is not None:
         known = tuple(c for c in classes if c in set(known))
-    number = {word: c for c, word in enumerate(known)}
+    number = {word: c for c, word in enumerate(known)} | {"": -1}
     labels = np.array([number[word] for part in words for word in part], np.int64)  # (n,)
     found = [*notes, *checks.items(kind, items, columns, name)]
     marks = digests(items)
     held = cut(labels, marks, share) if test is None else np.arange(n, len(labels))  # (t,)
+    held = held[labels[held] >= 0]
     _demand_held(held, n, name)
     found += checks.copies(marks, labels, held) + checks.absent(known, labels, held)
     mark = fingerprint(kind, marks, items, labels, known, held)

@@ -48,6 +48,7 @@ def files(cfg: DatasetConfig) -> Source:
             columns=first.columns,
             notes=_counters(rows.items, first),
             graded=scale(cfg),
+            unlabelled=cfg.unlabelled,
         )
     other = read(test)
     same = list(first.columns) if first.columns and not isinstance(cfg.input, str) else cfg.input
@@ -59,7 +60,16 @@ def files(cfg: DatasetConfig) -> Source:
         )
     held = Rows(second.items, _labels(other, label, test.name))
     notes = _counters(rows.items, first)
-    return assemble(cfg.name, first.kind, rows, held, columns=first.columns, notes=notes, graded=scale(cfg))
+    return assemble(
+        cfg.name,
+        first.kind,
+        rows,
+        held,
+        columns=first.columns,
+        notes=notes,
+        graded=scale(cfg),
+        unlabelled=cfg.unlabelled,
+    )
 
 
 def located(text: str, option: str) -> Path:

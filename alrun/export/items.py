@@ -1,6 +1,7 @@
 """The items a run chose, as an annotation tool takes them."""
 
 import csv
+import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -38,7 +39,10 @@ def write_selected(folder: Path, out: Path) -> list[Path]:
             about = {"id": row, "order": len(rows), "cycle": cycle, "score": score}
             rows.append(about | {"item": shown(source, row, out), "label": source.classes[label]})
     out.mkdir(parents=True, exist_ok=True)
-    return [write_csv(out / "selected.csv", rows), write_jsonl(out / "selected.jsonl", rows)]
+    written = {"selected.csv": csv_text(rows, COLUMNS), "selected.jsonl": jsonl_text(rows)}
+    for name, text in written.items():
+        (out / name).write_text(text, encoding="utf-8", newline="")
+    return [out / name for name in written]
 
 
 def shown(source: Source, row: int, out: Path) -> Any:
@@ -60,13 +64,13 @@ def shown(source: Source, row: int, out: Path) -> Any:
     return item if isinstance(item, str) else list(item)
 
 
-def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = COLUMNS) -> Path:
+def csv_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
     """A table; what is no text or number stands in it as JSON."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(_cells(row, columns) for row in rows)
-    return path
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(_cells(row, columns) for row in rows)
+    return file.getvalue()
 
 
 def _cells(row: Mapping[str, Any], columns: Sequence[str]) -> Iterator[Any]:
@@ -75,8 +79,6 @@ def _cells(row: Mapping[str, Any], columns: Sequence[str]) -> Iterator[Any]:
         yield json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
 
 
-def write_jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
+def jsonl_text(rows: Sequence[Mapping[str, Any]]) -> str:
     """One object a line."""
-    text = "".join(json.dumps(dict(row), ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
-    path.write_text(text, encoding="utf-8")
-    return path
+    return "".join(json.dumps(dict(row), ensure_ascii=False, allow_nan=False) + "\n" for row in rows)

@@ -24,7 +24,8 @@ def draw_classes(run: RunFiles, folder: Path, formats: Sequence[str]) -> list[Pa
     names, size = run.classes, len(run.classes)
     bought = np.concatenate([run.items["initial_label"], run.selections["label"].to_numpy(dtype=np.int64)])
     counts = np.bincount(bought, minlength=size)[:size]  # (C,)
-    pool = np.bincount(run.items["pool_label"], minlength=size)[:size]  # (C,)
+    known = run.items["pool_label"][run.items["pool_label"] >= 0]  # people may be the only ones who know
+    pool = np.bincount(known, minlength=size)[:size]  # (C,)
     share = pool / max(1, pool.sum())
     table = pd.DataFrame(
         {"class": range(size), "name": names, "bought": counts, "pool": pool, "expected": share * counts.sum()}

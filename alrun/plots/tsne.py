@@ -128,6 +128,7 @@ def _by_class(run: RunFiles) -> Callable[[Axes, pd.DataFrame, int], None]:
     pale = 0.4 * full + 0.6  # not transparent: a dense cluster of transparent dots is as strong as a bought one
 
     def paint(axes: Axes, items: pd.DataFrame, cycle: int) -> None:
+        items = items[items["class"] >= 0]  # what nobody has labelled has no colour
         before = items["bought"].between(INITIAL, cycle - 1)
         now = items["bought"] == cycle
         for part, largest, colours, edge, rim in (
