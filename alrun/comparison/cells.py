@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from .reference import SHARES
+
 
 class Cell(NamedTuple):
     """Text, and its place among the best three (0: none)."""
@@ -45,3 +47,15 @@ def p_text(value: float) -> str:
 def p_is(value: float) -> str:
     """p = .012, or p < .001."""
     return "p < .001" if value < 0.001 else f"p = {p_text(value)}"
+
+
+def unit(key: str) -> str:
+    """What gains are counted in: points of a share, else the metric's own unit."""
+    return "points (x 100)" if key.rpartition("/")[2] in SHARES else "units of it"
+
+
+def points(gain: float, key: str) -> str:
+    """A gain in its unit, with its sign; never -0."""
+    if key.rpartition("/")[2] in SHARES:
+        return f"{round(100 * gain, 1) + 0.0:+.1f}"
+    return f"{round(gain, 3) + 0.0:+.3f}"

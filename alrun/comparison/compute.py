@@ -171,15 +171,15 @@ def _repetitions(table: pd.DataFrame) -> list[str]:
 
 
 def _independence(collection: Collection, block: pd.DataFrame) -> list[str]:
-    """Friedman and Wilcoxon count settings as independent; two budgets of one data set are not."""
+    """Friedman and Wilcoxon count settings as independent; two budgets or models of one data set are not."""
     inside = set(block["setting"])
-    ranked = {entry.setting: entry.data for entry in collection.entries if entry.setting in inside}
+    ranked = {entry.setting: entry.data.split(" · ")[0] for entry in collection.entries if entry.setting in inside}
     data = len(set(ranked.values()))
     if data == len(ranked):
         return []
     return [
         f"the {len(ranked)} ranked settings are of {data} data sets: they are not independent, "
-        "and the p of ranks is too small; name folders of one budget"
+        "and the p of ranks is too small; name folders of one budget and model"
     ]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..plots.compare import colours, draw_bands, draw_gains, draw_penalty
 from ..plots.ranks import draw_ranks
-from .cells import p_is
+from .cells import p_is, points, unit
 from .compute import Comparison
 
 
@@ -31,7 +31,9 @@ def draw(found: Comparison, out: Path, formats: Sequence[str]) -> list[Path]:
             bands, ranks, found.key, found.higher, setting, options.band, target, folder, name, formats
         )  # fmt: skip
     if not found.gains.empty:
-        written += draw_gains(found.gains, options.baseline, options.metric, folder, formats)
+        texts = [points(gain, found.key) for gain in found.gains["gain"]]
+        label = f"{options.metric} better than {options.baseline} by {unit(found.key)}"
+        written += draw_gains(found.gains, texts, options.baseline, label, folder, formats)
     if found.penalty is not None:
         counts = "label counts after 1, 2, 4, 8, ... purchases" if options.counts == "doubling" else "all label counts"
         note = f"paired t over seeds at 5 %, {counts}"

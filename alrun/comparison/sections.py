@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..stats import REGIMES
-from .cells import Cell, cells, mean_half, number, p_is, p_text, signed
+from .cells import Cell, cells, mean_half, number, p_is, p_text, points, signed, unit
 from .compute import Comparison
 
 POINTS = 6  # label counts shown of a curve
@@ -121,13 +121,13 @@ def _gains(found: Comparison) -> Section | None:
         for key in columns:
             if (strategy, *key) in known.index:
                 cell = known.loc[(strategy, *key)]
-                row.append(Cell(f"{round(100 * cell['gain'], 1) + 0.0:+.1f}", int(cell["place"])))
+                row.append(Cell(points(cell["gain"], found.key), int(cell["place"])))
             else:
                 row.append(Cell("–"))
         rows.append(row)
     note = (
-        f"mean {found.options.metric} above {found.options.baseline} in points (x 100), by seed and label count; "
-        "¹ ² ³ best three of a column; regimes by budget name, else up to 10 and 100 labels per class"
+        f"{found.options.metric} better than {found.options.baseline} by so many {unit(found.key)}, mean over label "
+        "counts and seeds; ¹ ² ³ best three of a column; regimes by budget name, else up to 10 and 100 labels per class"
     )
     header = ["strategy", *("\n".join([*data.split(" · "), regime]) for data, regime in columns)]
     return Section(f"gain over {found.options.baseline} by regime", note, header, rows)

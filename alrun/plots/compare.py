@@ -72,13 +72,18 @@ def draw_bands(
 
 
 @styled()
-def draw_gains(gains: pd.DataFrame, baseline: str, unit: str, folder: Path, formats: Sequence[str]) -> list[Path]:
-    """Gain over the baseline: strategies x (data, regime), the best three of each column marked."""
+def draw_gains(
+    gains: pd.DataFrame, texts: Sequence[str], baseline: str, label: str, folder: Path, formats: Sequence[str]
+) -> list[Path]:
+    """Gain over the baseline: strategies x (data, regime), the best three of each column marked.
+
+    `texts` has the text of each row of `gains`.
+    """
     order = {"low": 0, "mid": 1, "high": 2}
     pairs = {(data, regime) for data, regime in zip(gains["data"], gains["regime"], strict=True)}
     keys = sorted(pairs, key=lambda key: (key[0], order.get(key[1], 3), key[1]))
     mean = gains.groupby("strategy")["gain"].mean().sort_values(ascending=False, kind="stable")
-    table = gains.pivot(index="strategy", columns=["data", "regime"], values="gain").loc[mean.index, keys] * 100
+    table = gains.pivot(index="strategy", columns=["data", "regime"], values="gain").loc[mean.index, keys]
     place = gains.pivot(index="strategy", columns=["data", "regime"], values="place").loc[mean.index, keys]
     values, places = table.to_numpy(), place.fillna(0).to_numpy(dtype=int)  # (strategies, columns)
     labels = ["\n".join([*(shorten(part, 18) for part in data.split(" · ")), regime]) for data, regime in keys]
@@ -86,11 +91,11 @@ def draw_gains(gains: pd.DataFrame, baseline: str, unit: str, folder: Path, form
     axes = figure.subplots()
     most = float(np.nanmax(np.abs(values))) or 1.0
     image = axes.imshow(values, cmap=GAIN, norm=Normalize(-most, most), aspect="auto")
-    texts = np.empty(values.shape, dtype=object)
-    for at, value in np.ndenumerate(values):
-        texts[at] = "–" if np.isnan(value) else f"{round(value, 1) + 0.0:+.1f}{PLACES[places[at]]}"
-    _grid(axes, list(mean.index), labels, texts, image, bold=places > 0)
-    figure.colorbar(image, ax=axes, label=f"points of {unit} above {baseline}", pad=0.02)
+    marked = [text + PLACES[place] for text, place in zip(texts, gains["place"], strict=True)]
+    told = gains.assign(text=marked).pivot(index="strategy", columns=["data", "regime"], values="text")
+    shown = told.loc[mean.index, keys].fillna("–").to_numpy(dtype=object)
+    _grid(axes, list(mean.index), labels, shown, image, bold=places > 0)
+    figure.colorbar(image, ax=axes, label=label, pad=0.02)
     head(figure, f"gain over {baseline}, mean over label counts and seeds; ¹ ² ³ best of a column")
     return save(figure, gains, folder, "gains", formats)
 
