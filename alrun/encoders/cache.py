@@ -255,6 +255,8 @@ def list_cache() -> list[Entry]:
 def _about(path: Path) -> str:
     if not path.is_dir():
         return ""
+    if path.parent.name == "models":
+        return "unfinished" if path.suffix == ".part" else "a language model read from GGUF"
     try:
         said = json.loads((path / "features.json").read_text())
         return f"{said['source']} by {said['encoder']['method']}, {said['rows']} x {said['columns']}"

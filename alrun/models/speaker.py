@@ -74,11 +74,8 @@ class Speaker:
             return self.heard[key]
         rows = [voice.row(part, int(item), None) for item in idx]
         shape, width = (len(rows), voice.n_classes), voice.module.get_output_embeddings().weight.shape[1]  # type: ignore[operator]
-        found = Said(
-            *(torch.zeros(shape, device=voice.device) for _ in range(3)),
-            torch.zeros(shape, dtype=torch.int64, device=voice.device),
-            torch.zeros(len(rows), width, device=voice.device),
-        )
+        nll, entropy, right, tokens = (torch.zeros(shape, device=voice.device) for _ in range(4))
+        found = Said(nll, entropy, right, tokens.long(), torch.zeros(len(rows), width, device=voice.device))
         with voice.guard(), listening(voice.module) as heard:
             for at, some, inputs in voice.batches(rows, voice.batch):
                 place, keep = torch.from_numpy(at).to(voice.device), tail(some)
