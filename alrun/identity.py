@@ -18,7 +18,7 @@ def identity(config: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, A
     The setting is what strategies are compared in; data is the setting without its budget.
     """
     name = {part: str(config[part]["name"]) for part in ("dataset", "encoder", "model", "strategy", "budget")}
-    shared = {key: value for key, value in config.items() if key not in ELSEWHERE | {"strategy", "budget"}}
+    shared = USUAL | {key: value for key, value in config.items() if key not in ELSEWHERE | {"strategy", "budget"}}
     data = dict(flat(shared)) | {"data": str(facts.get("fingerprint"))[:8]}
     setting = data | dict(flat({"budget": config["budget"], "labels": facts.get("labels") or {}}))
     short = f"{name['dataset']} · {name['encoder']}-{name['model']}"

@@ -127,6 +127,19 @@ def test_what_differs_in_more_than_the_seed_is_never_averaged(tmp_path: Path) ->
     assert "model.penalty=9.0" in told and "labels.target=0" in told
 
 
+def test_what_cannot_change_a_number_keeps_no_runs_apart(tmp_path: Path) -> None:
+    finished_run(tmp_path, "random", 0, [0.1, 0.3])
+    for seed, extra in enumerate((["oracle: dataset", "save_models: true"], ["tracker: wandb", "device: cuda"]), 1):
+        home = finished_run(tmp_path, "random", seed, [0.1, 0.3])
+        text = (home / "config.yaml").read_text().replace("device: cpu\n", "")
+        (home / "config.yaml").write_text(text + "\n".join(extra) + "\n")
+    found = collect([tmp_path])
+    assert len(found.entries) == 3 and len(found.settings) == 1 and not found.notes
+    home = finished_run(tmp_path, "random", 3, [0.1, 0.3])
+    (home / "config.yaml").write_text((home / "config.yaml").read_text() + "oracle: file\n")
+    assert any("oracle=file" in setting for setting in collect([tmp_path]).settings)
+
+
 def test_two_versions_of_the_code_are_not_averaged_unless_asked(tmp_path: Path) -> None:
     for seed in range(5):
         version = {"alrun": "0.1.0" if seed < 3 else "0.2.0"}
@@ -166,7 +179,8 @@ def test_a_diagnostic_is_shown_and_never_ranked(tmp_path: Path) -> None:
     for data in ("one", "two"):
         sweep(tmp_path, {"random": 0.0, "badge": 0.05, "margin": 0.02}, 3, dataset=data)
         for seed in range(3):
-            finished_run(tmp_path, "less", seed, [0.1, 0.9, 0.9, 0.9, 0.9], dataset=data, options={"label": "oracle"})
+            curve, mark = [0.1, 0.9, 0.9, 0.9, 0.9], {"diagnostic": True}
+            finished_run(tmp_path, "less", seed, curve, dataset=data, options={"label": "oracle"}, facts=mark)
     found = comparison.compare([tmp_path], ASKED)
     assert found.diagnostic == {"less"} and any("sees labels it could not have" in note for note in found.notes)
     assert found.strategies(found.settings[0])[0] == "less"
