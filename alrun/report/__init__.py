@@ -5,6 +5,7 @@ import importlib.util
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from string import Template
@@ -85,7 +86,7 @@ def render(
     script = '"use strict";\n' + "\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
     fixed: dict[str, Any] = {
         "title": Html(_title(families)), "version": __version__, "script": Html(script), "statement": statement,
-        "style": Html((HERE / "style.css").read_text(encoding="utf-8")), "plotly": embedded(deflate(library)),
+        "style": Html((HERE / "style.css").read_text(encoding="utf-8")), "plotly": embedded(_packed(library)),
         "hashes": join([Html(f"'sha256-{_digest(text)}'") for text in (script, library)], " "),
         "navigation": join(tag("a", name, href=f"#{key}") for key, name in SECTIONS.items()),
         "costs": tables.costs(found), "made": tables.made(collection, found), "runs": tables.runs(collection, found),
@@ -102,6 +103,12 @@ def render(
     return Template((HERE / "template.html").read_text(encoding="utf-8")).substitute(texts), notes
 
 
+@cache
+def _packed(library: str) -> str:
+    return deflate(library)
+
+
+@cache
 def _digest(script: str) -> str:
     """What the browser compares before it runs a script: nothing that data bring along can run."""
     return base64.b64encode(sha256(script.encode()).digest()).decode()
