@@ -8,7 +8,8 @@ from typing import Any
 
 # Keys of config.yaml that say where and on what a run ran, or which of the seeds it is. Any other key is an option
 # that can change a number: what this list does not know keeps runs apart.
-ELSEWHERE = {"seed", "runs_dir", "device", "threads", "plugins", "tracker", "trackers", "oracle", "launcher"}
+ELSEWHERE = {"seed", "runs_dir", "save_models", "device", "threads", "plugins", "tracker"}
+USUAL = {"oracle": "dataset"}  # what older runs do not write down; the answers of people are another matter
 SHOWN = 3  # differing options in a label
 
 
