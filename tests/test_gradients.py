@@ -2,8 +2,10 @@
 
 import pytest
 import torch
-from networks import CLASSES, one_by_one, reader, seer
+from networks import CLASSES, Toy, one_by_one, reader, seer
+from torch import nn
 
+from alrun.errors import UserError
 from alrun.gradients import NetworkGradients
 from alrun.types import Scope
 
@@ -69,3 +71,46 @@ def test_shares_of_labels_mean_the_mean_loss(case):
     close(ours.scores("pool", IDX, shares, t), mixed @ t.T)
     close(ours.norms("pool", IDX, shares), mixed.norm(dim=1))
     close(ours.mean("pool", IDX, shares), mixed.mean(0))
+
+
+class Completing(Toy):
+    """Labels are tokens."""
+
+    def batches(self, part, idx, labels):
+        for batch in super().batches(part, idx, labels):
+            yield batch._replace(labels=batch.labels[:, None].expand(-1, 3))
+
+
+def test_averages_over_labels_that_are_texts_are_refused():
+    toy = seer()
+    gradients = NetworkGradients(Completing(toy.module, toy.inputs), Scope.all)
+    with pytest.raises(UserError, match="labels that are classes"):
+        gradients.label_scores(IDX, CLASSES, gradients.parameters())
+
+
+class Rough(nn.Module):
+    """Its first layer's output is changed in place; `swapped`: items and positions change places in between."""
+
+    def __init__(self, swapped: bool) -> None:
+        super().__init__()
+        self.swapped, self.first, self.head = swapped, nn.Linear(3, 3), nn.Linear(3, CLASSES)
+
+    def forward(self, x):
+        if self.swapped:
+            return self.head(self.first(x.transpose(0, 1)).tanh().mean(0))
+        return self.head(self.first(x).relu_().mean(1))
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_layer_that_hooks_misread_is_found_out(swapped, caplog):
+    torch.manual_seed(0)
+    inputs = {"pool": {"x": torch.randn(9, 4, 3).double()}}
+    network = Toy(Rough(swapped).double(), inputs)
+    ours, rows = NetworkGradients(network, Scope.all), one_by_one(network, Scope.all, "pool", IDX, LABELS)
+    t = directions(rows.shape[1])
+    with caplog.at_level("WARNING", "alrun"):
+        close(ours.scores("pool", IDX, LABELS, t), rows @ t.T)
+        close(ours.cosines("pool", IDX, LABELS, t), rows @ t.T / rows.norm(dim=1)[:, None])
+    if not ours.hooked("pool", IDX, LABELS):
+        assert "first" in caplog.text
+    assert ours.hooked("pool", IDX, LABELS) is False or not swapped

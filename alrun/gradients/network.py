@@ -4,9 +4,7 @@ Two ways, chosen by what the parameters belong to and measured by benchmarks/gra
 
 - hooks (layers.py): one backward pass for any number of directions. Taken wherever all parameters are covered;
 - forward mode (Pearlmutter 1994; Baydin et al. 2022): one dual pass a direction, for any differentiable network. It
-  gives the products with all labels' gradients of an item at once.
-
-Lengths and vectors of parameters that hooks do not cover are vmapped.
+  gives the products with all labels' gradients of an item at once. Lengths and vectors are then vmapped.
 """
 
 import logging
@@ -15,6 +13,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from ..errors import UserError
 from ..numerics.influence import cosine
 from ..types import Adam, Batch, Network, Part, Scope
 from .forward import mapped, slopes
@@ -61,7 +60,7 @@ class NetworkGradients:
         total = torch.zeros_like(self.parameters())
         for batch in self._batches(part, idx, labels):
             with torch.enable_grad():
-                leaves = {name: value.requires_grad_() for name, value in self._views().items()}
+                leaves = {name: value.detach().requires_grad_() for name, value in self._parameters.items()}
                 losses = self._network.losses(leaves, batch)
                 sum_ = losses.sum() if weights is None else losses @ weights.to(losses)[batch.at]
                 grads = torch.autograd.grad(sum_, list(leaves.values()), allow_unused=True, materialize_grads=True)
@@ -161,9 +160,6 @@ class NetworkGradients:
         """(mean learning rate, gradients) at each checkpoint of this training, the last one included."""
         return [(rate, NetworkGradients(network, self._scope)) for rate, network in self._network.checkpoints()]
 
-    def _views(self) -> dict[str, Tensor]:
-        return {name: value.detach() for name, value in self._parameters.items()}
-
     def _named(self, directions: Tensor) -> dict[str, Tensor]:
         """(s, *shape) by name, of flat directions (s, P)."""
         parts = directions.split([value.numel() for value in self._parameters.values()], dim=1)
@@ -176,6 +172,10 @@ class NetworkGradients:
             yield from self._network.batches(part, idx, labels)
             return
         for batch in self._network.batches(part, idx, labels.argmax(1)):
+            if batch.labels.ndim > 1:
+                raise UserError(
+                    "averages over labels need labels that are classes, here they are texts", "label=argmax"
+                )
             yield batch._replace(labels=labels[batch.at])
 
     def _slope(self, batch: Batch, direction: Tensor) -> Tensor:
