@@ -42,6 +42,9 @@ def ended(child: int) -> int:
 def main(runs_dir: Path, kills: int, *overrides: str) -> None:
     """Print one JSON object: kills that hit, runs completed, cycles committed at each kill."""
     torch.set_num_threads(1)
+    if "model=transformer" in overrides:
+        import peft  # noqa: F401
+        import transformers  # noqa: F401
     alrun.run.draw_run = lambda folder, formats: []
     rng = np.random.default_rng(0)
     prepared = prepare(tiny(f"runs_dir={runs_dir}", *overrides))
