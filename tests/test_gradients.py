@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from networks import CLASSES, Toy, one_by_one, reader, seer
 from torch import nn
 
@@ -114,3 +116,35 @@ def test_a_layer_that_hooks_misread_is_found_out(swapped, caplog):
     if not ours.hooked("pool", IDX, LABELS):
         assert "first" in caplog.text
     assert ours.hooked("pool", IDX, LABELS) is False or not swapped
+
+
+class Words(nn.Module):
+    """A table, a norm and a layer that is used twice."""
+
+    def __init__(self, width: int, bias: bool) -> None:
+        super().__init__()
+        self.table = nn.Embedding(5, width, padding_idx=0)
+        self.norm = nn.LayerNorm(width)
+        self.twice = nn.Linear(width, width, bias=bias)
+        self.head = nn.Linear(width, CLASSES)
+
+    def forward(self, tokens):
+        x = self.norm(self.table(tokens))
+        return self.head(self.twice(self.twice(x).tanh()).sum(1))
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(1, 5), st.integers(2, 6), st.integers(1, 7), st.booleans(), st.integers(0, 99))
+def test_any_shape(positions, width, items, bias, seed):
+    torch.manual_seed(seed)
+    network = Toy(Words(width, bias).double(), {"pool": {"tokens": torch.randint(0, 5, (items, positions))}})
+    idx, labels = torch.arange(items), torch.randint(0, CLASSES, (items,))
+    ours, rows = NetworkGradients(network, Scope.all), one_by_one(network, Scope.all, "pool", idx, labels)
+    t = directions(rows.shape[1])
+    assert ours.hooked("pool", idx, labels)
+    close(ours.hook_scores("pool", idx, labels, t), rows @ t.T)
+    close(ours.norms("pool", idx, labels), rows.norm(dim=1))
+    found = torch.full_like(rows, torch.nan)
+    for at, some in ours.vectors("pool", idx, labels):
+        found[at] = some
+    close(found, rows)
