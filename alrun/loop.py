@@ -84,7 +84,14 @@ def cycles(
                 rng=stream(run.seed, Stream.STRATEGY, cycle),
                 memo=memo,
             )
+            signals.asked.clear()
             selection = strategy(view, batches[cycle])
+            if material.answered and signals.asked == {"probs"}:
+                raise UserError(
+                    f"strategy {run.strategy['name']!r} goes by the model's answers to pool items, and these come with "
+                    "their completions: there is nothing to be uncertain of",
+                    "strategy=perplexity, token_entropy, less_instruct, badge_lora or random",
+                )
             _demand_batch(selection, batches[cycle], view, run.strategy["name"])
         selected = time.perf_counter()
         chosen = selection.indices if selection else labelled[:0]

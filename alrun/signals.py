@@ -46,6 +46,7 @@ class ModelSignals:
         self._seed = seed
         self._before = before
         self._oracle = oracle
+        self.asked: set[str] = set()  # "probs", "gradients": what a strategy looked at
 
     @cached_property
     def _pool(self) -> Outputs:
@@ -68,6 +69,7 @@ class ModelSignals:
 
     def logits(self, idx: Tensor) -> Tensor:
         """(n, C) of the current model. A completion that comes with its item is certain, and nothing is computed."""
+        self.asked.add("probs")
         if self._material.answered:
             certain = torch.full((len(self._inside(idx)), self._material.n_classes), NEVER)
             certain[:, 0] = 0.0
@@ -113,6 +115,7 @@ class ModelSignals:
 
     def gradients(self, scope: Scope) -> Gradients:
         """Gradients of the current model's loss in the parameters of a scope."""
+        self.asked.add("gradients")
         network, head = self._predictor.network(), self._predictor.head()
         if network is not None:
             return NetworkGradients(network, scope)

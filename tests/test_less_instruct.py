@@ -122,3 +122,9 @@ def test_questions_as_a_pool_are_bought_by_their_answers(small, words: list[str]
     assert last["pool/entropy_mean"] > 0 and last["bought/1"] > 0
     with pytest.raises((UserError, RunFailed), match="these pool items come without them"):
         execute(prepare(small("strategy=perplexity", *asked)), Quiet())
+
+
+@pytest.mark.parametrize("strategy", ["entropy", "badge", "less"])
+def test_uncertainty_about_known_answers_is_refused(strategy: str, small) -> None:
+    with pytest.raises(UserError, match="there is nothing to be uncertain of"):
+        execute(prepare(small(f"strategy={strategy}")), Quiet())
