@@ -72,11 +72,19 @@ function wire() {
   window.addEventListener("beforeprint", () => {
     before = { theme: themeNow(), closed: [...document.querySelectorAll("details:not([open])")] };
     before.closed.forEach((one) => { one.open = true; });
+    document.body.classList.add("paper");
     theme("light");
+    // Paper does not wait for what is drawn later: the maps are drawn again at once, not by WebGL, all in its width.
+    process.paper = true;
+    process.open?.sides.forEach(drawMap);
+    document.querySelectorAll(".plot").forEach((plot) => { if (plot.data) Plotly.relayout(plot, { width: plot.clientWidth }); });
   });
   window.addEventListener("afterprint", () => {
     before?.closed.forEach((one) => { one.open = false; });
+    document.body.classList.remove("paper");
+    process.paper = false;
     theme(before?.theme ?? "system");
+    document.querySelectorAll(".plot").forEach((plot) => { if (plot.data) Plotly.relayout(plot, { width: null, autosize: true }); });
   });
 }
 

@@ -73,7 +73,8 @@ function clearProcess() {
 function drawMap({ side, track, bought, predictions }) {
   const { scene, items } = process.open, cycle = process.cycle;
   const before = [], now = [], all = scene.row.map((_, at) => at);
-  const pool = hasWebGL ? all : all.filter((at) => at % Math.ceil(all.length / 2500) === 0);
+  const gl = hasWebGL && !process.paper;
+  const pool = gl ? all : all.filter((at) => at % Math.ceil(all.length / 2500) === 0);
   bought.forEach((when, at) => { if (when < cycle) before.push(at); else if (when === cycle) now.push(at); });
   const kinds = classColours(items.classes.length);
   const said = predictions?.[Math.min(cycle, predictions.length - 1)];
@@ -83,7 +84,7 @@ function drawMap({ side, track, bought, predictions }) {
     right: (at, rest) => (!said ? rest : said[at] === scene.label[at] ? colour("good") : colour("bad")),
   }[process.paint];
   const dots = (which, rest, size, width, rim, opacity) => ({
-    type: hasWebGL ? "scattergl" : "scatter", mode: "markers", x: which.map((at) => scene.x[at]), y: which.map((at) => scene.y[at]), customdata: which, hoverinfo: "none",
+    type: gl ? "scattergl" : "scatter", mode: "markers", x: which.map((at) => scene.x[at]), y: which.map((at) => scene.y[at]), customdata: which, hoverinfo: "none",
     marker: { size, opacity, color: process.paint === "state" ? rest : which.map((at) => paint(at, rest)), line: { width, color: rim } },
   });
   const small = scene.row.length > 6000 ? 3 : 4.5, pale = process.paint === "state" ? 0.9 : 0.45;
