@@ -90,7 +90,7 @@ def _joined(cfg: DatasetConfig, parts: Sequence[Part], goal: DatasetConfig | Goa
     ends = np.cumsum([len(part.labels) for part in parts])
     test = np.arange(ends[-2], ends[-1])  # (t,)
     aside = np.arange(ends[0], ends[-2])  # rows that only the target is drawn from
-    marks = digests([f"{len(item.options)} {item.prompt}\0{item.options!r}" for item in items])
+    marks = digests(items)
     empty = sum(not option.strip() for item in items for option in item.options)
     found = [f"{empty} empty completions"] if empty else []
     found += checks.copies(marks, labels, test)

@@ -71,8 +71,10 @@ def digests(items: Items) -> list[bytes]:
     return [sha256(_bytes(text)).digest()[:16] for text in items]
 
 
-def _bytes(text: Text) -> bytes:
+def _bytes(text: Text | Exchange) -> bytes:
     """A text, or a pair with the length of its first text ahead, so that no two pairs look alike."""
+    if isinstance(text, Exchange):
+        text = f"{len(text.options)} {text.prompt}\0{text.options!r}"
     if isinstance(text, str):
         return text.encode(errors="surrogatepass")
     first, second = (part.encode(errors="surrogatepass") for part in text)
