@@ -19,6 +19,8 @@ def plan(prepared: Prepared) -> dict[str, Any]:
     cached, width = _features(source, prepared.encoder)
     size = Size(len(dataset.pool), start + sum(batches), max(batches), dataset.n_classes, width, width)
     memory = registry.memory(run.strategy, size, run.plugins)
+    model = registry.find("model", run.model, run.plugins)
+    training = model.memory(source.kind, run.model) if getattr(model, "memory", None) else 0
     matrix = len(source) * width * 4
     signals = len(dataset.pool) * (width + dataset.n_classes) * 4
     folder = (len(batches) + 1) * (len(dataset.pool) + 2 * len(dataset.test)) + 2_000_000  # the figures are most of it
@@ -32,6 +34,7 @@ def plan(prepared: Prepared) -> dict[str, Any]:
         "labels": f"{sum(batches):,} to buy + {start:,} at the start + {len(dataset.target):,} in the target split",
         "features": f"{len(source):,} x {width} float32, {cached}",
         "memory": f"features {_bytes(matrix)} + signals {_bytes(signals)} + "
+        + (f"model {_bytes(training)} + " if training else "")
         + (f"strategy {_bytes(memory)}" if memory is not None else "strategy: it does not say"),
         "disk": f"features {_bytes(matrix)} in the cache, run folder about {_bytes(folder)}",
     }

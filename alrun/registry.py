@@ -58,8 +58,11 @@ def strategy(
     return _add("strategy", function)
 
 
-def model(function: Callable) -> Callable:
-    """Register a model: `(material, *, options) -> Learner`."""
+def model(function: Callable | None = None, *, memory: Callable | None = None) -> Callable:
+    """Register a model: `(material, *, options) -> Learner`; `memory(kind of items, options) -> bytes` to train it."""
+    if function is None:
+        return partial(model, memory=memory)
+    function.memory = memory  # type: ignore[attr-defined]
     return _add("model", function)
 
 

@@ -17,6 +17,7 @@ from alrun.config import Run, config_dir, option
 from alrun.errors import UserError
 from alrun.launch import cells
 from alrun.loop import cycles
+from alrun.plan import plan
 from alrun.reporter import Quiet
 from alrun.run import execute, prepare
 from alrun.rundir import RunDir
@@ -123,6 +124,11 @@ def test_presets(preset: str, asked: list[str]) -> None:
     words = [preset.join(word.split("transformer")) if word == "model=transformer" else word for word in asked]
     *_, last = cycles(*parts(prepare(composed(words))))
     assert last.metrics["model/steps"] == 4
+
+
+def test_a_plan_names_the_memory_of_the_model(asked: list[str]) -> None:
+    said = {more: plan(prepare(composed(asked, *more)))["memory"] for more in ((), ("model.train=full",))}
+    assert all("model " in text for text in said.values()) and len(set(said.values())) == 2
 
 
 @pytest.mark.slow

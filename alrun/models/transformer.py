@@ -12,6 +12,7 @@ from ..pretrained import Pooling
 from ..registry import model
 from ..types import Learner, Predictor
 from .backbone import Base, Train, opened
+from .footprint import memory
 from .inputs import Inputs, Pictures, Texts
 from .material import Material
 from .objective import Loss, objective
@@ -21,7 +22,7 @@ from .tuned import Setting, Tuned
 Precision = StrEnum("Precision", ["auto", "float32", "bfloat16"])
 
 
-@model
+@model(memory=memory)
 def transformer(
     material: Material,
     *,
