@@ -19,8 +19,8 @@ def plan(prepared: Prepared) -> dict[str, Any]:
     cached, width = _features(source, prepared.encoder)
     size = Size(len(dataset.pool), start + sum(batches), max(batches), dataset.n_classes, width, width)
     memory = registry.memory(run.strategy, size, run.plugins)
-    model = registry.find("model", run.model, run.plugins)
-    training = model.memory(source.kind, run.model) if getattr(model, "memory", None) else 0
+    needed = getattr(registry.find("model", run.model, run.plugins), "memory", None)
+    training = needed(source.kind, run.model) if needed else 0
     matrix = len(source) * width * 4
     signals = len(dataset.pool) * (width + dataset.n_classes) * 4
     folder = (len(batches) + 1) * (len(dataset.pool) + 2 * len(dataset.test)) + 2_000_000  # the figures are most of it
