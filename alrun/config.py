@@ -26,8 +26,15 @@ IDENTITY = ("dataset", "encoder", "model", "strategy", "budget", "seed")
 # Behind the name of a strategy that sees labels nobody paid for, and so in the folder, every table and every legend.
 DIAGNOSTIC = "+oracle-labels"
 # Options of datasets that came later: at these values a run keeps the name it had before there was such an option.
-YOUNGER = {"task": "classification", "bins": None, "prompt": None, "completion": None, "options": None, "goal": None}
-YOUNGER |= {"unlabelled": False}
+YOUNGER: dict[str, Any] = {
+    "unlabelled": False,
+    "task": "classification",
+    "bins": None,
+    "prompt": None,
+    "completion": None,
+    "options": None,
+    "goal": None,
+}
 
 
 class Initial(StrEnum):
