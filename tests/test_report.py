@@ -4,6 +4,8 @@ import base64
 import importlib.util
 import json
 import re
+import subprocess
+import sys
 import zlib
 from hashlib import sha256
 from html.parser import HTMLParser
@@ -293,6 +295,19 @@ def test_the_command_names_page_and_size(runs: Path, tmp_path: Path) -> None:
     result = command("report", str(runs), "--out", str(tmp_path / "sub" / "a.html"))
     assert result.exit_code == 0, result.output
     assert "4 runs" in result.output and (tmp_path / "sub" / "a.html").stat().st_size > 1e6
+
+
+@pytest.mark.slow
+def test_it_loads_no_torch_even_where_items_are_looked_up(runs: Path, tmp_path: Path) -> None:
+    code = f"""
+import sys
+from alrun.cli import app
+from typer.testing import CliRunner
+result = CliRunner().invoke(app, ["report", {str(runs)!r}, "--out", {str(tmp_path / "a.html")!r}])
+assert result.exit_code == 0 and "rows are shown" not in result.output, result.output
+assert not {{"torch", "transformers", "sklearn", "datasets", "hydra", "plotly"}} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=HERE.parent.parent)
 
 
 def test_pictures_become_thumbnails_and_tables_lines(tmp_path: Path) -> None:

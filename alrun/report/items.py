@@ -3,7 +3,8 @@
 import base64
 import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any
 
@@ -16,6 +17,7 @@ from ..data import load
 from ..data.source import Source
 from .packing import Room, pack
 
+OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
 LETTERS = 300
 SIDE = 64  # pixels of a thumbnail
 COLUMNS = 40  # a table with more columns than this is a matrix of features, which tells a reader nothing
@@ -27,13 +29,13 @@ class Missing(Exception):
 
 def look_up(entry: Entry) -> Source:
     """The data set of a run, if it can be loaded here and is still the same. Nothing is downloaded."""
-    os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
     config = entry.files.config
     if config.get("plugins"):
         raise Missing("the data set may come from a plugin, which a report does not run")
     known = {field.name for field in fields(DatasetConfig)}
     try:
-        source = load(DatasetConfig(**{key: value for key, value in config["dataset"].items() if key in known}))
+        with _offline():
+            source = load(DatasetConfig(**{key: value for key, value in config["dataset"].items() if key in known}))
     except (*DAMAGE, ImportError, MemoryError) as error:
         said = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
         raise Missing(f"the data set cannot be loaded here: {said}") from error
@@ -45,6 +47,21 @@ def look_up(entry: Entry) -> Source:
     if source.kind == "table" and source.items.shape[1] > COLUMNS:  # type: ignore[union-attr]
         raise Missing(f"an item is a row of {source.items.shape[1]:,} numbers")  # type: ignore[union-attr]
     return source
+
+
+@contextmanager
+def _offline() -> Iterator[None]:
+    """What the hub's packages do in here comes from their cache."""
+    before = {key: os.environ.get(key) for key in OFFLINE}
+    os.environ.update(dict.fromkeys(OFFLINE, "1"))
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            if value is None:
+                del os.environ[key]
+            else:
+                os.environ[key] = value
 
 
 def shown(source: Source, rows: Sequence[int]) -> dict[str, str]:
