@@ -38,7 +38,7 @@ def main() -> None:
             raise SystemExit(f"the page is in trouble: {browser.trouble}")
     # A palette is a third of the size and looks the same.
     buffer = io.BytesIO()
-    Image.open(asked.picture).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    Image.open(asked.picture).convert("RGB").quantize(255, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
     asked.picture.write_bytes(buffer.getvalue())
 
 
