@@ -39,7 +39,7 @@ PACKAGES = {
 
 
 def language_model(path: str, revision: str | None, say: Callable[[str], None] | None = None) -> Path:
-    """A folder with tokenizer and safetensors weights: a packaged model's, a GGUF file's, the hub's, or `path` itself."""
+    """A folder with tokenizer and safetensors weights: of a package, a GGUF file, the hub, or `path` itself."""
     if path in PACKAGES:
         return converted(pieces(path), PACKAGES[path].way_out, say)
     if path.endswith(".gguf"):

@@ -315,7 +315,8 @@ def _finish(home: RunDir, prepared: Prepared, seconds: float) -> float | None:
     lines = home.metrics()
     counts = [line["n_labelled"] for line in lines]
     drawn = [*CURVES, *(name for name in SOME_CURVES if lines[-1].get(name) is not None)]
-    areas = {name.removeprefix("test/"): area_under_curve(counts, [line.get(name) for line in lines]) for name in drawn}
+    curves = {name: np.array([line.get(name) for line in lines], dtype=object) for name in drawn}
+    areas = {name.removeprefix("test/"): area_under_curve(counts, curve) for name, curve in curves.items()}
     provenance = home.provenance()
     home.write_json(
         "summary.json",

@@ -33,7 +33,10 @@ def asked(shell: str, **protocol: str) -> list[str]:
         (["alrun", "run", "strat"], ["strategy="]),
         (["alrun", "run", "strategy", "=", "maxh"], ["maxherding"]),
         (["alrun", "run", "seed", "=", "1", "budget", "=", "h"], ["high"]),
-        (["alrun", "run", "budget", "="], ["everything", "five_percent", "high", "low", "mid", "one_per_class", "regimes"]),
+        (
+            ["alrun", "run", "budget", "="],
+            ["everything", "five_percent", "high", "low", "mid", "one_per_class", "regimes"],
+        ),
         (["alrun", "pl"], ["plot"]),
     ],
 )

@@ -10,5 +10,5 @@ AUTO = {"text": "minilm", "pair": "minilm", "instruction": "tfidf", "image": "no
 
 
 def settle(params: Mapping[str, Any], kind: Kind) -> dict[str, Any]:
-    """`encoder=auto` as a real encoder with its shipped options: one for texts, one for instructions, none for the rest."""
+    """`encoder=auto` as a real encoder with its shipped options: for texts, for instructions, none for the rest."""
     return option("encoder", AUTO[kind]) if params["name"] == "auto" else dict(params)
