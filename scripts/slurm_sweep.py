@@ -147,6 +147,15 @@ def running() -> list[str]:
     return ask("squeue", "--noheader", "--array", "--states=R", "--format=%i").split()
 
 
+def kill(job: str) -> None:
+    """Kill the processes of an array's job, 1_2: Slurm's own order may reach them only when they have ended."""
+    marks = {b"SLURM_ARRAY_%s_ID=%s" % pair for pair in zip((b"JOB", b"TASK"), job.encode().split(b"_"), strict=True)}
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if marks <= {*path.read_bytes().split(b"\0")}:
+                os.kill(int(path.parent.name), signal.SIGKILL)
+
+
 def main(home: Path) -> None:
     """The whole story, asserted; one line of JSON at the end."""
     began, outputs, host = time.monotonic(), home / "outputs", socket.gethostname().split(".")[0]
@@ -156,6 +165,8 @@ def main(home: Path) -> None:
         until(lambda: sum((f / "summary.json").exists() for f in folders(outputs)) >= 2, "two cells", 300, first)
         until(lambda: halfway(outputs) and len(running()) >= 2, "two cells halfway", 300, first)
         shot = running()[:2]
+        for job in shot:
+            kill(job)
         ask("scancel", "--signal=KILL", "--full", *shot)
         stop(home / "slurm" / "slurmd.pid", signal.SIGKILL)
         torn = {folder: committed(folder) for folder in halfway(outputs)}
