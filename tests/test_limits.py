@@ -153,8 +153,12 @@ def test_a_file_size_limit(size: int, here: Path) -> None:
     assert contents(home.path) == whole
 
 
-def test_an_interrupt_at_every_write(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_at_every_write(
+    here: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     """Ctrl-C just before, or just after, each time that a byte goes to the disk."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     whole = contents(done(*ASKED, "runs_dir=whole"))
     prepared = prepare(tiny(*ASKED))
     home, to_disk = RunDir(prepared.folder), alrun.rundir._to_disk
