@@ -98,7 +98,12 @@ def cells(overrides: Sequence[str], *, multirun: bool, extra: Path | None = None
         params = hydra.compose("config", base, return_hydra_config=True).hydra.sweeper.get("params") or {}
         asked = [*(f"{key}={value}" for key, value in params.items()), *complete(overrides, extra)]
         parsed = OverridesParser.create(config_loader=app.config_loader).parse_overrides(asked)
-        points = BasicSweeper.split_arguments(parsed, None)[0]
+        try:
+            points = BasicSweeper.split_arguments(parsed, None)[0]
+        except TypeError as error:  # Hydra's glob on a quoted pattern
+            raise UserError(
+                f"a list of the sweep cannot be read: {error}", "glob(...) takes patterns without quotes"
+            ) from error
         found = {}
         for point in points:
             run = strict(hydra.compose("config", list(point)))
