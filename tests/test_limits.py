@@ -153,12 +153,17 @@ def test_a_file_size_limit(size: int, here: Path) -> None:
     assert contents(home.path) == whole
 
 
-def test_an_interrupt_at_every_write(
-    here: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> None:
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Ctrl-C is heard, also where a shell has told its background jobs to ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
+def test_an_interrupt_at_every_write(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C just before, or just after, each time that a byte goes to the disk."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
-    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     whole = contents(done(*ASKED, "runs_dir=whole"))
     prepared = prepare(tiny(*ASKED))
     home, to_disk = RunDir(prepared.folder), alrun.rundir._to_disk
@@ -194,6 +199,7 @@ def test_an_interrupt_at_every_write(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_command(signum: signal.Signals, here: Path) -> None:
     (here / "slow.py").write_text(SLEEPY)
