@@ -1,5 +1,6 @@
 """The commands. No logic, and nothing heavy is imported before it is needed."""
 
+import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -198,6 +199,8 @@ def _sweep(asked: list[str], config_dir: Path | None, cells: list[Any], fresh: b
             reason = "another process is at work in it"
         else:
             reason = f"{error['type']}: {error['message']}" if error else "it was killed, or could not begin"
+            if not error and folder.exists() and shutil.disk_usage(folder).free < 2**20:
+                reason += ", and the disk is full"  # no room to say so in its folder
         failed = True
         terminal.failure(f"{folder}: {reason}", folder / "run.log")
     if failed:
