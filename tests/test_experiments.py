@@ -13,7 +13,7 @@ NAMES = sorted(path.stem for path in (config_dir() / "experiment").glob("*.yaml"
 @pytest.mark.parametrize("name", NAMES)
 def test_its_cells_compose(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALRUN_DATA", "/nowhere")
-    found = cells([f"experiment={name}", "seed=0"], multirun=True)
+    found = cells([f"experiment={name}", "seed=0", "budget=low"], multirun=True)
     assert found and all(cell.run.seed == 0 for cell in found)
 
 
