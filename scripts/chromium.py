@@ -20,6 +20,7 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-dev-shm-usage",
+    "--force-prefers-reduced-motion",
     "--hide-scrollbars",
     "--mute-audio",
     "--use-gl=angle",
