@@ -119,7 +119,7 @@ def test_linear_is_the_minimum_that_scikit_learn_finds(n, penalty, blobs):
     assert weight.numpy() == pytest.approx(exact.coef_, abs=1e-5 * np.abs(exact.coef_).max())
     logs = (points @ weight.T).log_softmax(dim=1)
     gradient = (logs.exp() - torch.eye(C).double()[labels[:n]]).T @ points + penalty * weight
-    assert gradient.norm() < 1e-8
+    assert gradient.norm() < 1e-7  # the weights become float32
 
 
 def test_linear_survives_repeated_and_contradicting_points():
