@@ -2,14 +2,15 @@
 
 import numpy as np
 import pytest
+import scipy.optimize
 import torch
+from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 from alrun import registry
 from alrun.config import option_file
 from alrun.errors import UserError
-from alrun.models import linear as linear_module
 from alrun.models.knn import knn
 from alrun.models.linear import fit, geometric_bias, linear
 from alrun.models.material import Material, pool_mean, resolve_device, unit
@@ -194,25 +195,21 @@ def test_a_row_of_zeros_is_no_division_by_zero(blobs):
         assert outputs.logits.isfinite().all()
 
 
-def test_linear_is_fast_with_many_labels():
-    """Seconds at most: Newton's steps are few."""
+def test_linear_is_fast_with_many_labels(monkeypatch):
+    """Seconds at most: few passes over the labelled points, and the minimum is reached before the limit on them."""
     generator = torch.Generator().manual_seed(0)
     labels = torch.randint(50, (2000,), generator=generator)
     points = torch.randn(2000, 128, generator=generator) + 2 * torch.randn(50, 128, generator=generator)[labels]
-    calls = 0
-    original = linear_module._newton_step
+    passes = []
 
-    def counted(*args):
-        nonlocal calls
-        calls += 1
-        return original(*args)
+    def counted(*args, **options):
+        found = minimize(*args, **options)
+        passes.append(found.nfev)
+        return found
 
-    linear_module._newton_step = counted
-    try:
-        fit(unit(points).double(), labels, 50, 0.01)
-    finally:
-        linear_module._newton_step = original
-    assert calls < 40
+    monkeypatch.setattr(scipy.optimize, "minimize", counted)
+    fit(unit(points).double(), labels, 50, 0.01)
+    assert len(passes) == 1 and passes[0] < 500
 
 
 def test_knn_is_scikit_learns_nearest_neighbour(blobs):
