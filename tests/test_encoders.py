@@ -327,7 +327,7 @@ def test_efficientnet_sees_a_palace() -> None:
     from efficientnet_lite_pytorch import EfficientNet
     from sklearn.datasets import load_sample_images
 
-    from alrun.encoders.efficientnet import _weights
+    from alrun.pictures import LITE, lite_weights
 
     china, flower = load_sample_images().images
     source = assemble(
@@ -335,8 +335,8 @@ def test_efficientnet_sees_a_palace() -> None:
     )
     found = whole(build(source, "efficientnet", size=224), 4)
     assert found.shape == (4, 1280)
-    network = EfficientNet.from_name("efficientnet-lite0")
-    network.load_state_dict(torch.load(_weights(), weights_only=True))
+    network = EfficientNet.from_name(LITE)
+    network.load_state_dict(torch.load(lite_weights("", ""), weights_only=True))
     with torch.inference_mode():
         classes = network._fc(torch.from_numpy(found)).topk(5, dim=1).indices
     assert 698 in classes[0] and classes[1, 0] == 985  # palace, daisy

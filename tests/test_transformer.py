@@ -345,7 +345,7 @@ def test_adapters_of_efficientnet() -> None:
     from efficientnet_lite_pytorch import EfficientNet
 
     from alrun.models.lite import lite
-    from alrun.pretrained import LITE, lite_weights
+    from alrun.pictures import LITE, lite_weights
 
     read, network = lite()
     pixels = read(list(np.random.default_rng(0).integers(0, 255, (2, 20, 20, 3), dtype=np.uint8)))

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..data.source import Source
 from ..errors import UserError
-from ..pretrained import Pooling, Precision, digest, load, pool
+from ..pretrained import Pooling, Precision, digest, load, pool, positions
 from .encoder import Encoder, Work
 from .pair import combined, sides
 from .transformer import finish, probe
@@ -54,7 +54,7 @@ def text(
 
         tokenizer, network = load(folder, "AutoTokenizer", precision, device)
         paired = source.kind == "pair"
-        limit = min(max_length, tokenizer.model_max_length, _positions(network))
+        limit = min(max_length, tokenizer.model_max_length, positions(network))
         parts: Any = sides(source.items) if paired else [source.items]  # one list of texts, or two
         ids = [tokens(tokenizer, texts, limit) for texts in parts]
 
@@ -77,12 +77,6 @@ def text(
         return Work(probe(encode, folder), by_length(lengths, batch), encode)
 
     return Encoder(identity, start)
-
-
-def _positions(network: Any) -> int:
-    """How many tokens a network with learned positions can take."""
-    limit = getattr(network.config, "max_position_embeddings", None)
-    return int(limit) - 2 if limit and limit > 2 else 1 << 30  # RoBERTa's count starts at 2
 
 
 def tokens(tokenizer: Any, texts: Sequence[str], limit: int) -> list[np.ndarray]:

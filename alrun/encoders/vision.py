@@ -1,13 +1,13 @@
 """Pictures through a frozen vision transformer or convolutional network."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..data.source import Source
 from ..errors import UserError
-from ..pretrained import Pooling, Precision, digest, load, pool
+from ..pictures import coloured, load_vision
+from ..pretrained import Pooling, Precision, digest, pool
 from .encoder import Encoder, Work, blocks
 from .transformer import finish, probe
 
@@ -29,25 +29,15 @@ def vision(
 
     def start(device: str) -> Work:
         import torch
-        import transformers
 
-        # The same pixels whether or not torchvision is installed.
-        plain = {"backend": "pil"} if int(transformers.__version__.split(".")[0]) >= 5 else {"use_fast": False}
-        processor, network = load(folder, "AutoImageProcessor", precision, device, **plain)
-        tower = getattr(network, "vision_model", network)  # CLIP and its kin have a text side too
+        read, network = load_vision(folder, precision, device)
 
         @torch.inference_mode()
         def encode(rows: np.ndarray) -> np.ndarray:
-            pixels = processor([colour(source.items[row]) for row in rows], return_tensors="pt")["pixel_values"]
-            out: Any = tower(pixels.to(device, getattr(torch, precision)))  # (b, s, D) or (b, D, h, w)
+            pixels = read([coloured(source.items[row]) for row in rows])  # (b, 3, h, w)
+            out = network(pixels.to(device, getattr(torch, precision)))  # (b, s, D) or (b, D, h, w)
             return finish(pool(out, None, pooling), normalise)
 
         return Work(probe(encode, folder), blocks(len(source), batch), encode)
 
     return Encoder(identity, start)
-
-
-def colour(pixels) -> np.ndarray:
-    """(H, W, 3) uint8 of a grey or coloured picture."""
-    pixels = np.asarray(pixels)
-    return np.repeat(pixels[..., None], 3, axis=2) if pixels.ndim == 2 else pixels

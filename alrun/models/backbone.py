@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
+from ..pictures import load_vision
 from ..pretrained import Pooling, Precision, digest, load, located, minilm, pool
 from .lite import lite, lite_digest
 
@@ -121,13 +122,7 @@ def _read(folder: Path, kind: str) -> tuple[Any, nn.Module]:
     """Reader and network of a folder. Attention is written out in plain products: forward derivatives need that."""
     if kind != "image":
         return load(folder, "AutoTokenizer", Precision.float32, "cpu", "eager")
-    import transformers
-
-    # The same pixels whether or not torchvision is installed.
-    plain = {"backend": "pil"} if int(transformers.__version__.split(".")[0]) >= 5 else {"use_fast": False}
-    processor, network = load(folder, "AutoImageProcessor", Precision.float32, "cpu", "eager", **plain)
-    tower = getattr(network, "vision_model", network)  # CLIP and its kin have a text side too
-    return lambda pictures: processor(list(pictures), return_tensors="pt")["pixel_values"], tower
+    return load_vision(folder, Precision.float32, "cpu", "eager")
 
 
 def examples(reader: Any, kind: str, device: str) -> dict[str, Tensor]:

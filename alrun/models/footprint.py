@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..pretrained import lite_weights
 from .backbone import Train, folder_of
+from .lite import located_weights
 
 DEFAULT = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
 PLACES = 197  # tokens of a picture of 224 pixels in patches of 16
@@ -40,5 +40,5 @@ def activations(folder: Path | None, batch: int, tokens: int) -> int:
 
 def _weights(folder: Path | None) -> int:
     if folder is None:
-        return lite_weights("model.path=efficientnet", "another model.path").stat().st_size
+        return located_weights().stat().st_size
     return sum(path.stat().st_size for path in folder.glob("*.safetensors"))

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..pictures import coloured
+from ..pretrained import positions
 from ..types import Part
 from .backbone import Backbone, additive
 
@@ -84,18 +86,6 @@ class Pictures:
     def batch(self, part: Part, rows: np.ndarray) -> dict[str, Tensor]:
         """Pixels (b, 3, h, w)."""
         return {"pixel_values": self.read([coloured(self.items[part][row]) for row in rows]).to(self.device)}
-
-
-def coloured(pixels: Any) -> np.ndarray:
-    """(H, W, 3) uint8 of a grey or coloured picture."""
-    pixels = np.asarray(pixels)
-    return np.repeat(pixels[..., None], 3, axis=2) if pixels.ndim == 2 else pixels
-
-
-def positions(network: Any) -> int:
-    """How many tokens a network with learned positions can take."""
-    limit = getattr(network.config, "max_position_embeddings", None)
-    return int(limit) - 2 if limit and limit > 2 else 1 << 30  # RoBERTa's count starts at 2
 
 
 def by_length(lengths: np.ndarray, size: int) -> list[np.ndarray]:

