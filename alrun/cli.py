@@ -1,6 +1,5 @@
 """The commands. No logic, and nothing heavy is imported before it is needed."""
 
-import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -118,12 +117,12 @@ def run(
     if cfg:
         typer.echo(launch.show(asked, config_dir), nl=False)
         return
-    sweep = multirun or launch.wants_sweep(asked, config_dir)
-    if jobs > 1 and not sweep:
+    many = multirun or launch.wants_sweep(asked, config_dir)
+    if jobs > 1 and not many:
         raise UserError(f"--jobs {jobs} is for sweeps", "add -m and list several values: strategy=badge,margin")
     if jobs > 1:
         asked += ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={jobs}"]
-    points = launch.cells(asked, multirun=sweep, extra=config_dir)
+    points = launch.cells(asked, multirun=many, extra=config_dir)
 
     from .run import demand_same, execute, prepare
 
@@ -136,11 +135,14 @@ def run(
         for cell in cells:
             terminal.plan(plan(cell))
         return
-    if not sweep:
+    if not many:
         with terminal.Screen() as screen, _log_named(cells[0].folder):
             _say_reused(execute(cells[0], screen, fresh=fresh))
         return
-    _sweep(asked, config_dir, cells, fresh)
+    from .sweep import sweep
+
+    if not sweep(asked, config_dir, cells, fresh=fresh):
+        raise typer.Exit(1)
 
 
 @contextmanager
@@ -162,49 +164,6 @@ def _say_reused(outcome: Any) -> None:
     if outcome.reused:
         terminal.say(f"already done: {outcome.folder}")
         terminal.say(f"AULC {terminal.number(outcome.aulc)}   --fresh does it again, alrun plot redraws it", "dim")
-
-
-def _sweep(asked: list[str], config_dir: Path | None, cells: list[Any], fresh: bool) -> None:
-    """Launch, show the table while it goes on, name what failed."""
-    from . import launch, terminal
-    from .plots import draw_comparison
-    from .rundir import RunDir
-
-    if fresh:
-        for cell in cells:
-            home = RunDir(cell.folder)
-            if cell.folder.exists():
-                with home.lock():
-                    home.clear()
-    reused = {cell.folder for cell in cells if RunDir(cell.folder).status() == "done"}
-    table = terminal.SweepTable(cells, reused)
-    if len(reused) < len(cells):
-        todo = [cell.run for cell in cells if cell.folder not in reused]
-        with terminal.watching(table):
-            launch.sweep(asked, config_dir, todo)
-    table.finish()
-    done = [cell.folder for cell in cells if RunDir(cell.folder).status() == "done"]
-    if done:
-        for path in draw_comparison(done, Path(cells[0].run.runs_dir) / "comparison", ("png", "svg")):
-            if path.suffix == ".png":
-                terminal.say(f"  {path}", "dim")
-    missing, failed = [cell.folder for cell in cells if cell.folder not in done], False
-    for folder in missing:
-        home = RunDir(folder)
-        error, status = home.provenance().get("error"), home.status()
-        if status == "asking":
-            terminal.say(f"asks for labels: {folder / 'annotation'}", "yellow")
-            continue
-        if status == "running":
-            reason = "another process is at work in it"
-        else:
-            reason = f"{error['type']}: {error['message']}" if error else "it was killed, or could not begin"
-            if not error and folder.exists() and shutil.disk_usage(folder).free < 2**20:
-                reason += ", and the disk is full"  # no room to say so in its folder
-        failed = True
-        terminal.failure(f"{folder}: {reason}", folder / "run.log")
-    if failed:
-        raise typer.Exit(1)
 
 
 @app.command(epilog="alrun resume      alrun resume outputs/bbc_news")

@@ -13,7 +13,7 @@ from alrun import launchers
 from alrun.config import Run
 from alrun.errors import UserError
 from alrun.rundir import RunDir
-from alrun.terminal import SweepTable
+from alrun.sweep import SweepTable
 
 SLURM = {"submitit_folder": "jobs/%j", "max_num_timeout": 0, "timeout_min": 5, "cpus_per_task": 1, "partition": None}
 

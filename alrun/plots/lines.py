@@ -1,7 +1,7 @@
 """Runs that differ only in the seed are one line: grouping, naming, mean and band."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import UserError
+from ..identity import flat
 from .files import PARTS, RunFiles
 from .style import shorten
 
@@ -80,19 +81,7 @@ def mean_band(runs: Sequence[RunFiles], metric: str) -> pd.DataFrame:
 
 def _options(run: RunFiles) -> dict[str, Any]:
     """Everything a line has in common, flat: {"strategy.sigma": 1.0, ...}; and the content of its data."""
-    flat = dict(_flat({part: run.config[part] for part in PARTS}))
-    return flat | {"data": str(run.facts.get("fingerprint"))[:8]}
-
-
-def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping) and value:
-        for key, inner in value.items():
-            yield from _flat(inner, f"{prefix}.{key}" if prefix else str(key))
-    elif isinstance(value, list) and value:
-        for position, inner in enumerate(value):
-            yield from _flat(inner, f"{prefix}.{position}")
-    else:
-        yield prefix, value
+    return dict(flat({part: run.config[part] for part in PARTS})) | {"data": str(run.facts.get("fingerprint"))[:8]}
 
 
 def _labels(options: list[dict[str, Any]]) -> list[str]:
