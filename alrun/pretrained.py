@@ -26,8 +26,8 @@ class Pooling(StrEnum):
     pooler = "pooler"  # the network's own pooled output
 
 
-class Precision(StrEnum):
-    """What the network computes in; what leaves it is float32 always."""
+class Dtype(StrEnum):
+    """What a network's weights are, and what it computes in; what leaves it is float32 always."""
 
     float32 = "float32"
     bfloat16 = "bfloat16"
@@ -114,7 +114,7 @@ def _sha256(path: Path, size: int, mtime: int) -> str:
 def load(
     folder: Path,
     reader: str,
-    precision: Precision,
+    dtype: Dtype,
     device: str,
     attention: str | None = None,
     network_class: str = "AutoModel",
@@ -134,7 +134,7 @@ def load(
             network = getattr(transformers, network_class).from_pretrained(
                 folder,
                 use_safetensors=True,
-                dtype=getattr(torch, precision),
+                dtype=getattr(torch, dtype),
                 **({"attn_implementation": attention} if attention else {}),
                 **offline,
             )

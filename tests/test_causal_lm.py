@@ -191,6 +191,10 @@ def test_mistakes(folder: Path, tmp_path: Path) -> None:
         learner(folder, type(texts)(texts.features, 2, texts.device, texts.items, kind="text"))
     with pytest.raises(UserError, match=r"rank=0 is below 1"):
         learner(folder, rank=0)
+    with pytest.raises(UserError, match=r"max_length=1 is below 2"):
+        learner(folder, max_length=1)
+    with pytest.raises(UserError, match=r"checkpoints=9 are more than the model.min_steps=4"):
+        learner(folder, checkpoints=9)
     with pytest.raises(UserError, match="max_length=65 is more than the 64 tokens"):
         learner(folder, max_length=65)
     with pytest.raises(UserError, match="no layer's name ends in wrong"):

@@ -91,9 +91,9 @@ def test_the_real_package(name: str, tmp_path: Path) -> None:
     folders = {process.communicate()[0].strip().splitlines()[-1] for process in both}
     assert [process.returncode for process in both] == [0, 0] and len(folders) == 1
     check = (
-        "import torch; from pathlib import Path; from alrun.pretrained import load, Precision\n"
+        "import torch; from pathlib import Path; from alrun.pretrained import load, Dtype\n"
         f"folder, kind = Path({folders.pop()!r}), 'AutoModelForCausalLM'\n"
-        "t, m = load(folder, 'AutoTokenizer', Precision.float32, 'cpu', 'eager', kind)\n"
+        "t, m = load(folder, 'AutoTokenizer', Dtype.float32, 'cpu', 'eager', kind)\n"
         "said = t('The capital of France is', return_tensors='pt')\n"
         "print(t.decode(m(**said).logits[0, -1].argmax()))"
     )

@@ -16,7 +16,7 @@ from tiny_nets import CPU, learner, material
 from alrun.errors import RunFailed, UserError
 from alrun.models import backbone, tuned
 from alrun.models.backbone import chosen, opened
-from alrun.models.training import Recipe
+from alrun.models.recipe import Precision, Recipe, in_half
 from alrun.types import Batch, Scope
 
 TRAIN = ["head", "lora", "full"]
@@ -178,6 +178,15 @@ def test_steps_and_rates() -> None:
     assert max(rates) == rates[4] == 1 and rates[0] == pytest.approx(0.2) and rates[-1] == pytest.approx(1 / 36)
     assert all(a < b for a, b in itertools.pairwise(rates[:5])) and all(a > b for a, b in itertools.pairwise(rates[4:]))
     assert recipe.rate(0, 1) == 0.5 and min(recipe.rate(step, 3) for step in range(3)) > 0
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_half_precision_where_the_gpu_has_it(there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU that can only imitate bfloat16 is slower with it."""
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: there or including_emulation)
+    gpu = torch.device("cuda")
+    assert in_half(Precision.auto, gpu) is there and not in_half(Precision.auto, CPU)
+    assert all(in_half(Precision.bfloat16, device) and not in_half(Precision.float32, device) for device in (gpu, CPU))
 
 
 def test_gradient_checkpointing_changes_nothing_but_memory(bert: Path, words) -> None:
@@ -462,6 +471,8 @@ def test_memory_that_runs_out(error: Exception, when: str, bert: Path, words, mo
     "options, message",
     [
         ({"batch": 0}, "model.batch=0"),
+        ({"rank": 0}, "model.rank=0 is below 1"),
+        ({"epochs": 0}, "model.epochs=0 is below 1"),
         ({"min_steps": 9, "max_steps": 3}, "leave no training"),
         ({"checkpoints": 9}, "checkpoints=9 are more"),
         ({"targets": ["nowhere"]}, "no layer's name"),

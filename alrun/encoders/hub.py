@@ -2,7 +2,7 @@
 
 from ..data.source import Source
 from ..errors import UserError
-from ..pretrained import Pooling, Precision, located
+from ..pretrained import Dtype, Pooling, located
 from ..registry import encoder
 from .encoder import Encoder
 from .text import text
@@ -18,7 +18,7 @@ def hub(
     pooling: Pooling,
     normalise: bool,
     max_length: int,
-    precision: Precision,
+    precision: Dtype,
     batch: int,
 ) -> Encoder:
     """Texts or pictures through the network `path`; its weights must be safetensors, and its own code is not run."""

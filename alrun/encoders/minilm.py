@@ -2,14 +2,14 @@
 
 from .. import pretrained
 from ..data.source import Source
-from ..pretrained import Pooling, Precision
+from ..pretrained import Dtype, Pooling
 from ..registry import encoder
 from .encoder import Encoder
 from .text import text
 
 
 @encoder
-def minilm(source: Source, *, max_length: int, precision: Precision, batch: int) -> Encoder:
+def minilm(source: Source, *, max_length: int, precision: Dtype, batch: int) -> Encoder:
     """384 values per text: mean of the token vectors, scaled to length 1, as the network was trained."""
     return text(
         source,

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..data.source import Source
 from ..errors import UserError
-from ..pretrained import Pooling, Precision, digest, load, pool, positions
+from ..pretrained import Dtype, Pooling, digest, load, pool, positions
 from .encoder import Encoder, Work
 from .pair import combined, sides
 from .transformer import finish, probe
@@ -23,7 +23,7 @@ def text(
     pooling: Pooling,
     normalise: bool,
     max_length: int,
-    precision: Precision,
+    precision: Dtype,
     batch: int,
     name: str,
 ) -> Encoder:

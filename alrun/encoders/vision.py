@@ -7,13 +7,13 @@ import numpy as np
 from ..data.source import Source
 from ..errors import UserError
 from ..pictures import coloured, load_vision
-from ..pretrained import Pooling, Precision, digest, pool
+from ..pretrained import Dtype, Pooling, digest, pool
 from .encoder import Encoder, Work, blocks
 from .transformer import finish, probe
 
 
 def vision(
-    source: Source, folder: Path, *, pooling: Pooling, normalise: bool, precision: Precision, batch: int, name: str
+    source: Source, folder: Path, *, pooling: Pooling, normalise: bool, precision: Dtype, batch: int, name: str
 ) -> Encoder:
     """Pictures scaled as the network's own processor says, token or place vectors pooled."""
     if batch < 1:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from ..pictures import load_vision
-from ..pretrained import Pooling, Precision, digest, load, located, minilm, pool
+from ..pretrained import Dtype, Pooling, digest, load, located, minilm, pool
 from .lite import lite, lite_digest
 
 Train = StrEnum("Train", ["head", "lora", "full"])
@@ -121,8 +121,8 @@ def opened(base: Base) -> Backbone:
 def _read(folder: Path, kind: str) -> tuple[Any, nn.Module]:
     """Reader and network of a folder. Attention is written out in plain products: forward derivatives need that."""
     if kind != "image":
-        return load(folder, "AutoTokenizer", Precision.float32, "cpu", "eager")
-    return load_vision(folder, Precision.float32, "cpu", "eager")
+        return load(folder, "AutoTokenizer", Dtype.float32, "cpu", "eager")
+    return load_vision(folder, Dtype.float32, "cpu", "eager")
 
 
 def examples(reader: Any, kind: str, device: str) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
 """A causal language model with LoRA adapters, fine-tuned afresh on the completions of each cycle."""
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,16 +11,15 @@ from torch import Tensor, nn
 
 from ..converted import language_model
 from ..errors import UserError
-from ..pretrained import Precision as Kept
-from ..pretrained import digest, load
+from ..pretrained import Dtype, digest, load
 from ..registry import model
 from ..types import Learner, Predictor
 from .backbone import adapted
 from .material import Material
+from .recipe import Precision, Recipe, at_least, in_half
 from .speaker import Speaker
 from .speech import Reader, Template
-from .training import Recipe, Snapshot, fitting, trained
-from .transformer import Precision
+from .training import Snapshot, fitting, trained
 from .voice import Scoring, Voice, training_loss
 
 
@@ -33,7 +32,7 @@ class Base(NamedTuple):
     alpha: float
     dropout: float
     targets: tuple[str, ...]
-    precision: Kept
+    dtype: Dtype
     device: str
     gradient_checkpointing: bool
 
@@ -54,7 +53,7 @@ def opened(base: Base) -> Opened:
     """
     with torch.random.fork_rng(devices=[]):  # peft draws adapters: they are drawn anew in every cycle
         tokenizer, network = load(
-            base.folder, "AutoTokenizer", base.precision, base.device, "eager", "AutoModelForCausalLM"
+            base.folder, "AutoTokenizer", base.dtype, base.device, "eager", "AutoModelForCausalLM"
         )
         network.requires_grad_(False)
         adapted(network, base)  # type: ignore[arg-type]
@@ -116,38 +115,8 @@ def causal_lm(
             "dataset=instruct puts your rows as prompts",
             "model=transformer",
         )
-    counts = {"rank": rank, "batch": batch, "epochs": epochs, "checkpoints": checkpoints, "min_steps": min_steps}
-    for name, value in counts.items():
-        if value < 1:
-            raise UserError(f"model.{name}={value} is below 1", f"model.{name}=1 or more")
-    if max_length < 2 or max_steps < min_steps or checkpoints > min_steps:
-        raise UserError(
-            f"model.max_length={max_length}, min_steps={min_steps}, max_steps={max_steps}, checkpoints={checkpoints}",
-            "max_length of 2 or more, and checkpoints <= min_steps <= max_steps",
-        )
-    device = material.device
-    half = precision is Precision.bfloat16 or (
-        precision is Precision.auto and device.type == "cuda" and torch.cuda.is_bf16_supported()
-    )
-    guard = partial(fitting, ["model.batch", "model.max_length", "set model.gradient_checkpointing=true"])
-    folder = language_model(path, revision)
-    with guard():
-        network = opened(
-            Base(
-                folder=folder,
-                files=tuple(digest(folder).items()),
-                rank=rank,
-                alpha=alpha,
-                dropout=dropout,
-                targets=tuple(targets),
-                precision=Kept.bfloat16 if half else Kept.float32,
-                device=str(device),
-                gradient_checkpointing=gradient_checkpointing,
-            )
-        )
-    _demand_room(network.module, max_length)
-    reader = Reader(network.tokenizer, template, max_length)
-    voice = Voice(network.module, reader, material.items, material.n_classes, scoring, batch, device, guard, {})
+    at_least(1, rank=rank)
+    at_least(2, max_length=max_length)
     recipe = Recipe(
         learning_rate=learning_rate,
         head_learning_rate=learning_rate,
@@ -160,6 +129,26 @@ def causal_lm(
         clip=clip,
         checkpoints=checkpoints,
     )
+    device = material.device
+    half = in_half(precision, device)
+    folder = language_model(path, revision)
+    with fitting():
+        network = opened(
+            Base(
+                folder=folder,
+                files=tuple(digest(folder).items()),
+                rank=rank,
+                alpha=alpha,
+                dropout=dropout,
+                targets=tuple(targets),
+                dtype=Dtype.bfloat16 if half else Dtype.float32,
+                device=str(device),
+                gradient_checkpointing=gradient_checkpointing,
+            )
+        )
+    _demand_room(network.module, max_length)
+    reader = Reader(network.tokenizer, template, max_length)
+    voice = Voice(network.module, reader, material.items, material.n_classes, scoring, batch, device, {})
 
     def learn(idx: Tensor, labels: Tensor, rng: np.random.Generator) -> Predictor:
         generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
@@ -174,9 +163,9 @@ def causal_lm(
             seen.append(float(loss.detach()))
             return loss
 
-        with guard():
+        with fitting():
             lengths = np.array([len(row.tokens) for row in rows])
-            snapshots = trained(network, recipe, start, lengths, mean_loss, generator)  # type: ignore[arg-type]
+            snapshots = trained(network.module, recipe, start, lengths, mean_loss, generator)
         return Speaker(voice, snapshots, mean_of_last_quarter(seen))
 
     return learn

@@ -15,7 +15,7 @@ from .blocks import last_block
 from .material import NEVER
 from .speech import gathered, tail
 from .speech import labels as predicted
-from .training import Snapshot
+from .training import Snapshot, fitting
 from .voice import Scoring, Voice, listening
 
 PIECE = 256  # predictions whose probabilities over all words are held at once
@@ -76,7 +76,7 @@ class Speaker:
         shape, width = (len(rows), voice.n_classes), voice.module.get_output_embeddings().weight.shape[1]  # type: ignore[operator]
         nll, entropy, right, tokens = (torch.zeros(shape, device=voice.device) for _ in range(4))
         found = Said(nll, entropy, right, tokens.long(), torch.zeros(len(rows), width, device=voice.device))
-        with voice.guard(), listening(voice.module) as heard:
+        with fitting(), listening(voice.module) as heard:
             for at, some, inputs in voice.batches(rows, voice.batch):
                 place, keep = torch.from_numpy(at).to(voice.device), tail(some)
                 logits = voice.forward(self.snapshots[-1].parameters, inputs, keep)  # (b, K, V)

@@ -1,7 +1,6 @@
 """The training of one cycle: from fresh adapters and a fresh head, for as many steps as are fixed before it starts."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -13,34 +12,10 @@ from ..errors import RunFailed
 from ..types import Moments
 from .backbone import Backbone
 from .inputs import shuffled
+from .recipe import Recipe
 
 BETAS, EPS = (0.9, 0.999), 1e-8
-
-
-class Recipe(NamedTuple):
-    """How training goes, whatever is trained."""
-
-    learning_rate: float
-    head_learning_rate: float
-    weight_decay: float
-    warmup: float  # share of the steps
-    epochs: int
-    min_steps: int
-    max_steps: int
-    batch: int
-    clip: float  # longest gradient
-    checkpoints: int
-
-    def steps(self, labels: int) -> int:
-        """Updates for this many labels: the epochs, within the bounds."""
-        if labels == 0:
-            return 0
-        return max(self.min_steps, min(self.max_steps, self.epochs * math.ceil(labels / self.batch)))
-
-    def rate(self, step: int, steps: int) -> float:
-        """What the learning rates are multiplied by in step 0..steps-1: up to 1, then down, both in a straight line."""
-        warm = math.ceil(self.warmup * steps)
-        return (step + 1) / (warm + 1) if step < warm else (steps - step) / (steps - warm)
+OUT_OF_MEMORY = "out of memory: lower model.batch, or model.max_length, or set model.gradient_checkpointing=true"
 
 
 class Snapshot(NamedTuple):
@@ -73,7 +48,7 @@ def fresh(backbone: Backbone, generator: torch.Generator) -> dict[str, Tensor]:
 
 
 def trained(
-    backbone: Backbone,
+    module: nn.Module,
     recipe: Recipe,
     start: Mapping[str, Tensor],
     lengths: np.ndarray,
@@ -86,7 +61,7 @@ def trained(
     AdamW with decoupled weight decay on matrices, a linear warm-up and a linear descent to zero, no early stop.
     Dropout of the libraries draws from torch's global generator: it is seeded here, and put back afterwards.
     """
-    module, steps = backbone.module, recipe.steps(len(lengths))
+    steps = recipe.steps(len(lengths))
     named = {name: p for name, p in module.named_parameters() if name in start}
     _fill(named, start)
     groups = [
@@ -155,13 +130,13 @@ def _training(module: nn.Module):
 
 
 @contextmanager
-def fitting(ways_out: Sequence[str]):
+def fitting():
     """Memory that runs out leaves as one message that says what to lower."""
     try:
         yield
     except (MemoryError, torch.OutOfMemoryError) as error:
-        raise RunFailed(f"out of memory: lower {', or '.join(ways_out)}") from error
+        raise RunFailed(OUT_OF_MEMORY) from error
     except RuntimeError as error:
         if "not enough memory" not in str(error) and "can't allocate memory" not in str(error):
             raise
-        raise RunFailed(f"out of memory: lower {', or '.join(ways_out)}") from error
+        raise RunFailed(OUT_OF_MEMORY) from error

@@ -1,8 +1,5 @@
 """A pretrained text or image network, fine-tuned afresh on the labels of each cycle."""
 
-from enum import StrEnum
-from functools import partial
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,10 +13,9 @@ from .footprint import memory
 from .inputs import Inputs, Pictures, Texts
 from .material import Material
 from .objective import Loss, objective
-from .training import Recipe, Snapshot, fitting, fresh, trained
+from .recipe import Precision, Recipe, at_least, in_half
+from .training import Snapshot, fitting, fresh, trained
 from .tuned import Setting, Tuned
-
-Precision = StrEnum("Precision", ["auto", "float32", "bfloat16"])
 
 
 @model(memory=memory)
@@ -61,7 +57,19 @@ def transformer(
         raise UserError(
             "model=transformer reads texts and images, and this dataset has columns", "model=linear or model=mlp"
         )
-    _check(rank, batch, max_length, epochs, min_steps, max_steps, checkpoints)
+    at_least(1, rank=rank, max_length=max_length)
+    recipe = Recipe(
+        learning_rate=learning_rate,
+        head_learning_rate=head_learning_rate,
+        weight_decay=weight_decay,
+        warmup=warmup,
+        epochs=epochs,
+        min_steps=min_steps,
+        max_steps=max_steps,
+        batch=batch,
+        clip=clip,
+        checkpoints=checkpoints,
+    )
     device = material.device
     goal = objective(loss, material.levels, device)
     base = Base(
@@ -79,15 +87,14 @@ def transformer(
         device=str(device),
         gradient_checkpointing=gradient_checkpointing,
     )
-    guard = partial(fitting, ["model.batch", "model.max_length", "set model.gradient_checkpointing=true"])
-    with guard():
+    with fitting():
         backbone = opened(base)
     inputs: Inputs = (
         Pictures(backbone, material.items, device)
         if material.kind == "image"
         else Texts(backbone, material.items, max_length, device)
     )
-    half = precision is Precision.bfloat16 or (precision is Precision.auto and device.type == "cuda")
+    half = in_half(precision, device)
     setting = Setting(
         backbone=backbone,
         inputs=inputs,
@@ -95,21 +102,8 @@ def transformer(
         batch=4 * batch,
         half=half,
         frozen=train is Train.head,
-        guard=guard,
         name=path,
         report=material.report,
-    )
-    recipe = Recipe(
-        learning_rate=learning_rate,
-        head_learning_rate=head_learning_rate,
-        weight_decay=weight_decay,
-        warmup=warmup,
-        epochs=epochs,
-        min_steps=min_steps,
-        max_steps=max_steps,
-        batch=batch,
-        clip=clip,
-        checkpoints=checkpoints,
     )
 
     def learn(idx: Tensor, labels: Tensor, rng: np.random.Generator) -> Predictor:
@@ -130,26 +124,8 @@ def transformer(
                 raw = backbone.module(inputs.batch("pool", rows[at]), half)[0]
             return goal.losses(raw, labels[chosen]).mean()
 
-        with guard():
-            snapshots = trained(backbone, recipe, start, lengths, mean_loss, generator, material.report)
+        with fitting():
+            snapshots = trained(backbone.module, recipe, start, lengths, mean_loss, generator, material.report)
         return Tuned(setting, snapshots, idx, labels)
 
     return learn
-
-
-def _check(
-    rank: int, batch: int, max_length: int, epochs: int, min_steps: int, max_steps: int, checkpoints: int
-) -> None:
-    for name, value in {"rank": rank, "batch": batch, "max_length": max_length, "checkpoints": checkpoints}.items():
-        if value < 1:
-            raise UserError(f"model.{name}={value} is below 1", f"model.{name}=1 or more")
-    if not 1 <= min_steps <= max_steps or epochs < 1:
-        raise UserError(
-            f"model.epochs={epochs}, min_steps={min_steps}, max_steps={max_steps} leave no training",
-            "1 <= min_steps <= max_steps, epochs of 1 or more",
-        )
-    if checkpoints > min_steps:
-        raise UserError(
-            f"model.checkpoints={checkpoints} are more than the model.min_steps={min_steps} there may be",
-            f"model.checkpoints={min_steps} or fewer",
-        )

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,15 +12,17 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from ..errors import UserError
+from ..errors import RunFailed, UserError
+from ..processes import Pass, crew
 from ..types import Batch, Head, Moments, Outputs, Part, Scope
 from .backbone import Backbone
 from .blocks import last_block
 from .inputs import Inputs, by_length
 from .keeping import adapter_files, tensors
 from .objective import Objective
-from .training import Snapshot
+from .training import Snapshot, fitting
 
+ROWS = "rows"  # among parameters, whose names have dots
 SPILL = 4 * 2**30  # bytes of embeddings above which they go to a file, on the CPU
 
 
@@ -35,24 +38,49 @@ class Setting:
     frozen: bool  # nothing below the head is trained
     name: str  # of the base, as its user calls it
     report: Callable[[str, int, int], None]
-    guard: Callable  # context in which memory may run out
     known: dict[Part, Tensor] = field(default_factory=dict)  # embeddings (n, D) of a frozen network
+
+    def __post_init__(self) -> None:
+        crew().offer("embed", self._asked)
 
     @torch.inference_mode()
     def embed(self, parameters: Mapping[str, Tensor], part: Part, rows: np.ndarray) -> Tensor:
         """(n, D) embeddings of these rows under these parameters."""
-        module, device = self.backbone.module, self.backbone.module.head.weight.device
-        found = room(len(rows), module.head.in_features, device)
-        lengths = self.inputs.lengths(part)[rows]
-        with self.guard():
-            done = 0
-            for at in by_length(lengths, self.batch):
-                inputs = self.inputs.batch(part, rows[at])
-                _, embeddings = functional_call(module, dict(parameters), (inputs, self.half))  # (b, D)
-                found[torch.from_numpy(at).to(device)] = embeddings
+        head = self.backbone.module.head
+        found = room(len(rows), head.in_features, head.weight.device)
+        work = self._reading(parameters, part, rows)
+        given = {**parameters, ROWS: torch.from_numpy(rows)}
+        done = 0
+        with fitting():
+            for at, (embeddings,) in crew().shared("embed", {"part": part, "files": self._files}, given, work):
+                place = torch.from_numpy(at).to(found.device)
+                found[place] = embeddings.to(found.device)
                 done += len(at)
                 self.report("reading", done, len(rows))
         return found
+
+    def _reading(self, parameters: Mapping[str, Tensor], part: Part, rows: np.ndarray) -> Pass:
+        """The embeddings (b, D) of these rows, batch by batch."""
+        module = self.backbone.module
+
+        @torch.inference_mode()
+        def compute(at: np.ndarray) -> list[Tensor]:
+            inputs = self.inputs.batch(part, rows[at])
+            return [functional_call(module, dict(parameters), (inputs, self.half))[1]]
+
+        return Pass(by_length(self.inputs.lengths(part)[rows], self.batch), compute)
+
+    def _asked(self, about: Mapping[str, Any], given: dict[str, Tensor]) -> Pass:
+        """The same in another process: these parameters on its own copy of the base."""
+        if about["files"] != self._files:
+            raise RunFailed(f"its weights of {self.name!r} differ from those of the main process")
+        rows = given.pop(ROWS).numpy()
+        device = self.backbone.module.head.weight.device
+        return self._reading({name: value.to(device) for name, value in given.items()}, about["part"], rows)
+
+    @property
+    def _files(self) -> list[str]:
+        return list(self.backbone.files.values())
 
     def embeddings(self, parameters: Mapping[str, Tensor], part: Part, idx: Tensor) -> Tensor:
         """(n, D) embeddings of these items; of a frozen network each part is computed once."""

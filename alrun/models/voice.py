@@ -1,6 +1,6 @@
 """What the language models of a run share: network, reader and items; and how one is run on rows of tokens."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -30,7 +30,6 @@ class Voice:
     scoring: Scoring
     batch: int  # items at a time
     device: torch.device
-    guard: Callable  # context in which memory may run out
     rows: dict  # (part, item, label or None for all options) -> Row
 
     def row(self, part: Part, item: int, label: int | None) -> Row:
