@@ -124,7 +124,8 @@ def run(
         asked += ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={jobs}"]
     points = launch.cells(asked, multirun=many, extra=config_dir)
 
-    from .run import demand_same, execute, prepare
+    from .prepare import demand_same, prepare
+    from .run import execute
 
     cells = list({cell.folder: cell for cell in (prepare(point.run) for point in points)}.values())
     for cell in cells:

@@ -6,7 +6,7 @@ from . import registry
 from .data.source import Source
 from .encoders import cache
 from .encoders.encoder import Encoder
-from .run import Prepared
+from .prepare import Prepared
 from .rundir import RunDir
 from .types import Size
 

@@ -1,4 +1,4 @@
-"""One run in one folder: prepare, lock, continue where it stopped, commit cycle by cycle, draw."""
+"""One run in one folder: lock, continue where it stopped, commit cycle by cycle, draw."""
 
 import logging
 import time
@@ -9,25 +9,20 @@ from pathlib import Path
 import numpy as np
 import torch
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from . import asking, registry
-from .budget import fit, initial_size, schedule
-from .config import Oracle, Run, anchored, check, plain, run_path
-from .data import load
-from .data.instruct import readable
-from .data.source import Chosen, Source
-from .data.split import Dataset, split
-from .encoders import cache, settle
-from .encoders.encoder import Encoder
+from .config import Oracle, Run, plain
+from .data.source import Chosen
+from .data.split import Dataset
+from .encoders import cache
 from .errors import RunFailed, UserError, Waiting
 from .guard import logged, recorded
-from .loop import cycles, initial_set
+from .loop import cycles
 from .maps import cached_map, run_map
 from .metrics import area_under_curve
 from .models.material import Material, resolve_device
 from .plots import draw_run
+from .prepare import Prepared, demand_same, load_run, prepare
 from .provenance import now, surroundings
 from .reporter import Quiet
 from .rundir import SCHEMA, Bought, RunDir
@@ -41,19 +36,6 @@ SOME_CURVES = ("target/nll", *TOKENS, "test/mae", "test/rmse", "test/qwk", "test
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A run whose data are loaded and whose budget fits; nothing is written yet."""
-
-    run: Run
-    source: Source
-    dataset: Dataset
-    batches: list[int]  # labels bought per acquisition
-    start: torch.Tensor  # (i,) pool indices of the initial set
-    encoder: Encoder
-    folder: Path
-
-
-@dataclass(frozen=True)
 class Outcome:
     """How a run ended."""
 
@@ -62,33 +44,6 @@ class Outcome:
     seconds: float
     aulc: float | None  # area under the accuracy curve
     figures: list[Path]
-
-
-def prepare(run: Run) -> Prepared:
-    """Load the data and check everything that can be checked before work begins. Raises UserError."""
-    run = anchored(run)
-    if run.tracker:
-        from .export import demand_tracker
-
-        demand_tracker(run.tracker)
-    source = load(run.dataset, run.plugins)
-    if run.encoder["name"] == "auto":
-        run = replace(run, encoder=settle(run.encoder, source.kind))
-        check(run)
-    dataset = split(source, run.dataset, run.seed)
-    classes = len(source.classes)
-    pool = len(dataset.pool)
-    size = initial_size(run.budget, classes, pool)
-    batches = fit(schedule(run.budget, classes, pool), size, pool, run.budget.clip)
-    resolve_device(run.device)
-    start = initial_set(run, dataset, size)
-    # Its weights are loaded when they are needed.
-    encoder = registry.build("encoder", run.encoder, run.plugins)(readable(source))
-    runs_dir = Path(run.runs_dir)
-    there = next(path for path in (runs_dir, *runs_dir.absolute().parents) if path.exists())
-    if not there.is_dir():
-        raise UserError(f"runs_dir={runs_dir} cannot be made: {there} is a file", "runs_dir=FOLDER")
-    return Prepared(run, source, dataset, batches, start, encoder, runs_dir / run_path(run))
 
 
 def attempt(run: Run) -> float | None:
@@ -142,48 +97,10 @@ def _counted(cycles: Sequence[int]) -> str:
     return f"cycle {some} was" if len(cycles) == 1 else f"cycles {some} were"
 
 
-def load_run(folder: Path) -> Run:
-    """The Run that config.yaml of a run folder describes. Raises UserError if it was changed by hand."""
-    RunDir(folder).provenance()
-    try:
-        stored = OmegaConf.load(folder / "config.yaml")
-        run = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Run), stored))
-    except FileNotFoundError:
-        raise UserError(f"{folder} has no config.yaml", "it is no run folder, or it was damaged") from None
-    except (OmegaConfBaseException, YAMLError, ValueError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{folder / 'config.yaml'} cannot be read: {reason}", "--fresh starts the run again") from error
-    assert isinstance(run, Run)
-    check(run)
-    if Path(run_path(run)).name != folder.name:
-        raise UserError(
-            f"{folder / 'config.yaml'} was changed by hand: it describes {Path(run_path(run)).name}",
-            "undo the change, or start a new run: alrun run ...",
-        )
-    return run
-
-
 def resume(folder: Path, reporter: Quiet) -> Outcome:
     """Finish an unfinished run from its folder alone."""
     prepared = prepare(load_run(folder))
     return execute(replace(prepared, folder=folder), reporter)
-
-
-def demand_same(prepared: Prepared, *, fresh: bool) -> None:
-    """Refuse to continue a run on other data, a folder whose config is another run's, or a newer alrun's."""
-    home = RunDir(prepared.folder)
-    before = home.provenance()
-    if fresh:
-        return
-    if (home.path / "config.yaml").exists():
-        load_run(home.path)
-    known = before.get("fingerprint")
-    if known and known != prepared.source.fingerprint:
-        raise UserError(
-            f"the data of {home.path} have changed since it began ({known[:8]} then, "
-            f"{prepared.source.fingerprint[:8]} now)",
-            "--fresh starts it again",
-        )
 
 
 def _begin(home: RunDir, prepared: Prepared) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import alrun.run
 from alrun.launch import cells
-from alrun.run import Quiet, execute, prepare
+from alrun.prepare import prepare
+from alrun.run import Quiet, execute
 
 
 def measure(strategy: str, folder: str) -> None:

@@ -17,7 +17,8 @@ import torch
 from tiny import contents, tiny
 
 import alrun.run
-from alrun.run import Prepared, Quiet, execute, prepare
+from alrun.prepare import Prepared, prepare
+from alrun.run import Quiet, execute
 from alrun.rundir import RunDir
 
 

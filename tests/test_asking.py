@@ -12,7 +12,8 @@ from alrun import asking
 from alrun.config import run_path
 from alrun.data import load
 from alrun.errors import UserError, Waiting
-from alrun.run import Prepared, Quiet, execute, prepare, resume
+from alrun.prepare import Prepared, prepare
+from alrun.run import Quiet, execute, resume
 from alrun.rundir import RunDir
 
 

@@ -11,7 +11,7 @@ from tiny import tiny
 from alrun.config import IDENTITY, check, config_dir, plain, run_path
 from alrun.errors import UserError
 from alrun.launch import cells
-from alrun.run import load_run
+from alrun.prepare import load_run
 
 GROUPS = sorted(path.name for path in config_dir().iterdir() if path.is_dir() and path.name != "experiment")
 OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((config_dir() / group).glob("*.yaml"))]

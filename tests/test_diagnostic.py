@@ -11,7 +11,7 @@ from tiny import command, done, parts, tiny
 from alrun.config import check
 from alrun.errors import UserError
 from alrun.loop import cycles
-from alrun.run import load_run, prepare
+from alrun.prepare import load_run, prepare
 from alrun.strategies.less_axes import Goal, Label
 
 ORACLE = ("strategy=less", "strategy.label=oracle")

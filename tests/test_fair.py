@@ -11,7 +11,8 @@ from tiny import parts, strategies, tiny
 
 import alrun.loop
 from alrun.loop import cycles
-from alrun.run import Quiet, encode, prepare
+from alrun.prepare import prepare
+from alrun.run import Quiet, encode
 from alrun.streams import Stream, stream
 from alrun.types import View
 

@@ -43,14 +43,14 @@ ROOMS = {
     "launch": {"config", "errors", "launchers", "run"},
     "launchers": {"config", "errors", "run"},
     "sweep": {"launch", "plots", "rundir", "terminal"},
-    "export": {"export", "collect", "data", "errors", "identity", "plots", "run", "rundir"},
+    "export": {"export", "collect", "data", "errors", "identity", "plots", "prepare", "rundir"},
 }
 OUTSIDE = {  # package -> the modules that may import it
     "hydra": {"launch", "errors"},
     "submitit": {"launchers"},
     "ray": {"launchers"},
     "joblib": {"launchers"},
-    "omegaconf": {"launch", "errors", "config", "registry", "run"},
+    "omegaconf": {"launch", "errors", "config", "registry", "prepare", "run"},
     "rich": {"cli", "terminal", "sweep", "listing", "comparison"},
     "typer": {"cli"},
     "tensorboard": {"export"},

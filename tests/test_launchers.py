@@ -101,7 +101,8 @@ def test_a_launcher_gets_only_what_is_missing(here: Path, monkeypatch: pytest.Mo
 
 
 def test_the_table_of_a_sweep_is_read_from_folders(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from alrun.run import Quiet, execute, prepare
+    from alrun.prepare import prepare
+    from alrun.run import Quiet, execute
 
     monkeypatch.setattr("alrun.run.draw_run", lambda folder, formats: [])
     cells = [prepare(tiny(f"strategy={name}")) for name in ("random", "margin", "entropy", "badge")]

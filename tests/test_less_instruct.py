@@ -13,7 +13,8 @@ from alrun.errors import RunFailed, UserError
 from alrun.launch import cells
 from alrun.loop import cycles
 from alrun.models.causal_lm import opened
-from alrun.run import Quiet, encode, execute, material, prepare
+from alrun.prepare import prepare
+from alrun.run import Quiet, encode, execute, material
 
 STRATEGIES = ("random", "perplexity", "mid_perplexity", "token_entropy", "less_instruct", "badge_lora")
 

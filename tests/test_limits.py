@@ -14,7 +14,8 @@ from tiny import TINY, contents, done, start, tiny
 
 import alrun.rundir
 from alrun.errors import RunFailed
-from alrun.run import Quiet, execute, prepare
+from alrun.prepare import prepare
+from alrun.run import Quiet, execute
 from alrun.rundir import RunDir
 
 ASKED = ("strategy=margin",)

@@ -16,7 +16,8 @@ from tiny import KEPT, TINY, contents, done, parts, start, strategies, tiny
 import alrun.run
 from alrun.data.source import Source
 from alrun.loop import cycles
-from alrun.run import Quiet, execute, prepare
+from alrun.prepare import prepare
+from alrun.run import Quiet, execute
 from alrun.rundir import RunDir
 
 STRATEGIES = strategies()

@@ -16,7 +16,8 @@ from alrun.data.scale import Scale, binned, exact
 from alrun.data.source import digests
 from alrun.encoders.tfidf import tfidf
 from alrun.errors import UserError
-from alrun.run import Quiet, execute, prepare
+from alrun.prepare import prepare
+from alrun.run import Quiet, execute
 
 DATA = Path(os.environ.get("ALRUN_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

@@ -18,8 +18,9 @@ from alrun.errors import UserError
 from alrun.launch import cells
 from alrun.loop import cycles
 from alrun.plan import plan
+from alrun.prepare import prepare
 from alrun.reporter import Quiet
-from alrun.run import execute, prepare
+from alrun.run import execute
 from alrun.rundir import RunDir
 
 SPOKEN = {"perplexity", "mid_perplexity", "token_entropy", "less_instruct"}  # of instructions: model=causal_lm

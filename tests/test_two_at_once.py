@@ -55,7 +55,8 @@ import os, sys
 import torch
 from tiny import tiny
 import alrun.run
-from alrun.run import Quiet, execute, prepare
+from alrun.prepare import prepare
+from alrun.run import Quiet, execute
 
 torch.set_num_threads(1)
 alrun.run.draw_run = lambda folder, formats: []

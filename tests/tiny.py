@@ -10,7 +10,8 @@ from typer.testing import CliRunner, Result
 from alrun.cli import app
 from alrun.config import Run, config_dir
 from alrun.launch import cells
-from alrun.run import Prepared, Quiet, encode, execute, material, prepare
+from alrun.prepare import Prepared, prepare
+from alrun.run import Quiet, encode, execute, material
 
 BIN = str(Path(sys.executable).with_name("alrun"))
 TINY = ("dataset=digits", "dataset.pool=150", "dataset.target=2", "budget.phases=[{labels: 1, cycles: 4}]")

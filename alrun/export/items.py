@@ -23,7 +23,7 @@ def write_selected(folder: Path, out: Path) -> list[Path]:
     UserError where the dataset cannot be loaded or has changed.
     """
     from ..data import load
-    from ..run import load_run
+    from ..prepare import load_run
 
     run, home = load_run(folder), RunDir(folder)
     source = load(run.dataset, run.plugins)

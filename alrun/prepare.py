@@ -1,0 +1,101 @@
+"""Everything about a run that can be known and refused before work begins."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from . import registry
+from .budget import fit, initial_size, schedule
+from .config import Run, anchored, check, run_path
+from .data import load
+from .data.instruct import readable
+from .data.source import Source
+from .data.split import Dataset, split
+from .encoders import settle
+from .encoders.encoder import Encoder
+from .errors import UserError
+from .loop import initial_set
+from .models.material import resolve_device
+from .rundir import RunDir
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run whose data are loaded and whose budget fits; nothing is written yet."""
+
+    run: Run
+    source: Source
+    dataset: Dataset
+    batches: list[int]  # labels bought per acquisition
+    start: torch.Tensor  # (i,) pool indices of the initial set
+    encoder: Encoder
+    folder: Path
+
+
+def prepare(run: Run) -> Prepared:
+    """Load the data and check everything that can be checked before work begins. Raises UserError."""
+    run = anchored(run)
+    if run.tracker:
+        from .export import demand_tracker
+
+        demand_tracker(run.tracker)
+    source = load(run.dataset, run.plugins)
+    if run.encoder["name"] == "auto":
+        run = replace(run, encoder=settle(run.encoder, source.kind))
+        check(run)
+    dataset = split(source, run.dataset, run.seed)
+    classes = len(source.classes)
+    pool = len(dataset.pool)
+    size = initial_size(run.budget, classes, pool)
+    batches = fit(schedule(run.budget, classes, pool), size, pool, run.budget.clip)
+    resolve_device(run.device)
+    start = initial_set(run, dataset, size)
+    # Its weights are loaded when they are needed.
+    encoder = registry.build("encoder", run.encoder, run.plugins)(readable(source))
+    runs_dir = Path(run.runs_dir)
+    there = next(path for path in (runs_dir, *runs_dir.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise UserError(f"runs_dir={runs_dir} cannot be made: {there} is a file", "runs_dir=FOLDER")
+    return Prepared(run, source, dataset, batches, start, encoder, runs_dir / run_path(run))
+
+
+def load_run(folder: Path) -> Run:
+    """The Run that config.yaml of a run folder describes. Raises UserError if it was changed by hand."""
+    RunDir(folder).provenance()
+    try:
+        stored = OmegaConf.load(folder / "config.yaml")
+        run = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Run), stored))
+    except FileNotFoundError:
+        raise UserError(f"{folder} has no config.yaml", "it is no run folder, or it was damaged") from None
+    except (OmegaConfBaseException, YAMLError, ValueError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{folder / 'config.yaml'} cannot be read: {reason}", "--fresh starts the run again") from error
+    assert isinstance(run, Run)
+    check(run)
+    if Path(run_path(run)).name != folder.name:
+        raise UserError(
+            f"{folder / 'config.yaml'} was changed by hand: it describes {Path(run_path(run)).name}",
+            "undo the change, or start a new run: alrun run ...",
+        )
+    return run
+
+
+def demand_same(prepared: Prepared, *, fresh: bool) -> None:
+    """Refuse to continue a run on other data, a folder whose config is another run's, or a newer alrun's."""
+    home = RunDir(prepared.folder)
+    before = home.provenance()
+    if fresh:
+        return
+    if (home.path / "config.yaml").exists():
+        load_run(home.path)
+    known = before.get("fingerprint")
+    if known and known != prepared.source.fingerprint:
+        raise UserError(
+            f"the data of {home.path} have changed since it began ({known[:8]} then, "
+            f"{prepared.source.fingerprint[:8]} now)",
+            "--fresh starts it again",
+        )
