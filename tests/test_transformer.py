@@ -15,7 +15,8 @@ from tiny_nets import CPU, learner, material
 
 from alrun.errors import RunFailed, UserError
 from alrun.models import backbone, tuned
-from alrun.models.backbone import chosen, opened
+from alrun.models.adapters import chosen
+from alrun.models.backbone import opened
 from alrun.models.recipe import Precision, Recipe, in_half
 from alrun.types import Batch, Scope
 

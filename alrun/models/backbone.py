@@ -1,7 +1,6 @@
 """A pretrained network with a fresh last layer and, where asked for, adapters: loaded once per process."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,12 +14,10 @@ from torch import Tensor, nn
 from ..errors import UserError
 from ..pictures import load_vision
 from ..pretrained import Dtype, Pooling, digest, load, located, minilm, pool
+from .adapters import Lora, adapted
 from .lite import lite, lite_digest
 
 Train = StrEnum("Train", ["head", "lora", "full"])
-# How networks call the projections of queries and values; then those that keep both in one.
-ATTENTION = (("query", "value"), ("q_proj", "v_proj"), ("q_lin", "v_lin"), ("query_proj", "value_proj"), ("q", "v"))
-FUSED = ("Wqkv", "qkv", "query_key_value", "in_proj", "qkv_proj")
 
 
 @dataclass(frozen=True)
@@ -31,10 +28,7 @@ class Base:
     revision: str | None
     kind: str  # text, pair or image
     train: Train
-    rank: int
-    alpha: float
-    dropout: float
-    targets: tuple[str, ...]
+    lora: Lora
     pooling: Pooling
     scale: float
     outputs: int  # rows of the last layer
@@ -100,7 +94,7 @@ def opened(base: Base) -> Backbone:
             files = digest(folder)
             reader, network = _read(folder, base.kind)
         network.requires_grad_(base.train is Train.full)
-        adapters = adapted(network, base) if base.train is Train.lora else None
+        adapters = adapted(network, base.lora) if base.train is Train.lora else None
         width = _width(network, reader, base)
         module = Classifier(network, nn.Linear(width, base.outputs), base.pooling, base.scale)
     module = module.to(base.device).eval()
@@ -169,37 +163,3 @@ def _takes_wide_masks(module: Classifier, example: Mapping[str, Tensor]) -> bool
             return torch.allclose(module(wide)[1], module(example)[1], atol=1e-5)
         except (ValueError, TypeError, RuntimeError, IndexError):
             return False
-
-
-def adapted(network: nn.Module, base: Base) -> Any:
-    """Put LoRA adapters into the network (Hu et al. 2022); their output starts at zero. The peft config of them."""
-    from peft import LoraConfig, inject_adapter_in_model
-
-    names = chosen(network, base.targets)
-    config = LoraConfig(r=base.rank, lora_alpha=base.alpha, lora_dropout=base.dropout, target_modules=names)  # type: ignore[arg-type]
-    inject_adapter_in_model(config, network)
-    return config
-
-
-def chosen(network: nn.Module, targets: Sequence[str]) -> list[str]:
-    """Full names of the layers that get adapters: those whose name ends in one of `targets`.
-
-    `auto`: the projections of queries and values; without attention, the convolutions that mix channels alone; else
-    every layer.
-    """
-    layers = {name: m for name, m in network.named_modules() if isinstance(m, nn.Linear | nn.Conv2d)}
-
-    def ending(words: Sequence[str]) -> list[str]:
-        return [name for name in layers if any(re.search(rf"(^|\.){re.escape(word)}$", name) for word in words)]
-
-    if list(targets) != ["auto"]:
-        found = ending(targets)
-        if not found:
-            some = sorted({re.split(r"\.", name)[-1] for name in layers})
-            raise UserError(f"no layer's name ends in {', '.join(targets)}", f"they end in {', '.join(some)}")
-        return found
-    for words in (*ATTENTION, FUSED):
-        if found := ending(words):
-            return found
-    pointwise = [n for n, m in layers.items() if isinstance(m, nn.Conv2d) and m.groups == 1 and m.kernel_size == (1, 1)]
-    return pointwise or [n for n, m in layers.items() if not isinstance(m, nn.Conv2d) or m.groups == 1]

@@ -14,7 +14,7 @@ from ..errors import UserError
 from ..pretrained import Dtype, digest, load
 from ..registry import model
 from ..types import Learner, Predictor
-from .backbone import adapted
+from .adapters import Lora, adapted
 from .material import Material
 from .recipe import Precision, Recipe, at_least, in_half
 from .speaker import Speaker
@@ -28,10 +28,7 @@ class Base(NamedTuple):
 
     folder: Path
     files: tuple[tuple[str, str], ...]  # sha256 of what is loaded
-    rank: int
-    alpha: float
-    dropout: float
-    targets: tuple[str, ...]
+    lora: Lora
     dtype: Dtype
     device: str
     gradient_checkpointing: bool
@@ -56,7 +53,7 @@ def opened(base: Base) -> Opened:
             base.folder, "AutoTokenizer", base.dtype, base.device, "eager", "AutoModelForCausalLM"
         )
         network.requires_grad_(False)
-        adapted(network, base)  # type: ignore[arg-type]
+        adapted(network, base.lora)
     named = {name: p for name, p in network.named_parameters() if "lora_" in name}
     for parameter in named.values():
         parameter.data = parameter.data.float()  # a step is too small for half precision
@@ -137,10 +134,7 @@ def causal_lm(
             Base(
                 folder=folder,
                 files=tuple(digest(folder).items()),
-                rank=rank,
-                alpha=alpha,
-                dropout=dropout,
-                targets=tuple(targets),
+                lora=Lora(rank, alpha, dropout, tuple(targets)),
                 dtype=Dtype.bfloat16 if half else Dtype.float32,
                 device=str(device),
                 gradient_checkpointing=gradient_checkpointing,

@@ -8,6 +8,7 @@ from ..errors import UserError
 from ..pretrained import Pooling
 from ..registry import model
 from ..types import Learner, Predictor
+from .adapters import Lora
 from .backbone import Base, Train, opened
 from .footprint import memory
 from .inputs import Inputs, Pictures, Texts
@@ -77,10 +78,7 @@ def transformer(
         revision=revision,
         kind=material.kind,
         train=train,
-        rank=rank,
-        alpha=alpha,
-        dropout=dropout,
-        targets=tuple(targets),
+        lora=Lora(rank, alpha, dropout, tuple(targets)),
         pooling=pooling,
         scale=scale,
         outputs=1 if loss is Loss.squared else material.n_classes,

@@ -1,0 +1,60 @@
+"""LoRA adapters (Hu et al. 2022): which layers get them, and how they are put in."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from ..errors import UserError
+
+# How networks call the projections of queries and values; then those that keep both in one.
+ATTENTION = (("query", "value"), ("q_proj", "v_proj"), ("q_lin", "v_lin"), ("query_proj", "value_proj"), ("q", "v"))
+FUSED = ("Wqkv", "qkv", "query_key_value", "in_proj", "qkv_proj")
+
+
+class Lora(NamedTuple):
+    """Which adapters a network gets."""
+
+    rank: int
+    alpha: float
+    dropout: float
+    targets: tuple[str, ...]  # endings of layers' names
+
+
+def adapted(network: nn.Module, lora: Lora) -> Any:
+    """Put adapters into the network; their output starts at zero. The peft config of them."""
+    from peft import LoraConfig, inject_adapter_in_model
+
+    config = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,  # type: ignore[arg-type]
+        lora_dropout=lora.dropout,
+        target_modules=chosen(network, lora.targets),
+    )
+    inject_adapter_in_model(config, network)
+    return config
+
+
+def chosen(network: nn.Module, targets: Sequence[str]) -> list[str]:
+    """Full names of the layers that get adapters: those whose name ends in one of `targets`.
+
+    `auto`: the projections of queries and values; without attention, the convolutions that mix channels alone; else
+    every layer.
+    """
+    layers = {name: m for name, m in network.named_modules() if isinstance(m, nn.Linear | nn.Conv2d)}
+
+    def ending(words: Sequence[str]) -> list[str]:
+        return [name for name in layers if any(re.search(rf"(^|\.){re.escape(word)}$", name) for word in words)]
+
+    if list(targets) != ["auto"]:
+        found = ending(targets)
+        if not found:
+            some = sorted({re.split(r"\.", name)[-1] for name in layers})
+            raise UserError(f"no layer's name ends in {', '.join(targets)}", f"they end in {', '.join(some)}")
+        return found
+    for words in (*ATTENTION, FUSED):
+        if found := ending(words):
+            return found
+    pointwise = [n for n, m in layers.items() if isinstance(m, nn.Conv2d) and m.groups == 1 and m.kernel_size == (1, 1)]
+    return pointwise or [n for n, m in layers.items() if not isinstance(m, nn.Conv2d) or m.groups == 1]
