@@ -12,6 +12,7 @@ import typer.core
 from . import __version__
 from .completion import mend_bash, overrides
 from .errors import REFUSALS, RunFailed, UserError, Waiting
+from .processes import launched
 
 
 class Group(typer.core.TyperGroup):
@@ -379,4 +380,9 @@ def main() -> None:
     """The entry point of the command."""
     signal.signal(signal.SIGTERM, _terminate)
     mend_bash()
-    app()
+    if launched():
+        from .following import in_company
+
+        in_company(app)
+    else:
+        app()

@@ -23,6 +23,7 @@ from yaml import YAMLError
 from .config import Run, config_dir, strict
 from .errors import UserError, explain
 from .launchers import LAUNCHERS
+from .processes import crew
 
 ConfigStore.instance().store(name="schema", node=Run)
 
@@ -142,6 +143,12 @@ def sweep(overrides: Sequence[str], extra: Path | None, runs: Sequence[Run]) -> 
             config_name="config", overrides=asked, run_mode=RunMode.MULTIRUN, with_log_configuration=False
         ).hydra
         choices = hydra_cfg.runtime.choices
+        if choices["hydra/launcher"] != "basic" and crew().size > 1:
+            raise UserError(
+                f"hydra/launcher={choices['hydra/launcher']} starts processes, and accelerate launch has started "
+                f"{crew().size}",
+                "without a launcher or --jobs the runs follow one another, each on all processes",
+            )
         launcher = LAUNCHERS.get(choices["hydra/launcher"])
         if launcher is None or choices["hydra/sweeper"] != "basic":
             app.multirun("config", job, asked)

@@ -23,6 +23,7 @@ from .metrics import area_under_curve
 from .models.material import Material, resolve_device
 from .plots import draw_run
 from .prepare import Prepared, demand_same, load_run, prepare
+from .processes import crew
 from .provenance import now, surroundings
 from .reporter import Quiet
 from .rundir import SCHEMA, Bought, RunDir
@@ -80,6 +81,7 @@ def execute(prepared: Prepared, reporter: Quiet, *, fresh: bool = False, formats
             reporter.begin(prepared, done)
             for text in prepared.source.warnings:
                 reporter.note(text)
+            crew().begin({"run": plain(prepared.run), "features": cache.key(prepared.source, prepared.encoder)})
             matrix, key = encode(prepared, reporter)
             _work(home, prepared, matrix, reporter)
             _map(home, prepared, matrix, key)
@@ -125,6 +127,7 @@ def _begin(home: RunDir, prepared: Prepared) -> None:
         | {
             "device": str(resolve_device(run.device)),
             "threads": torch.get_num_threads(),
+            "processes": crew().size,
             "classes": list(dataset.source.classes),
             "labels": {"bought": sum(prepared.batches), "initial": len(initial), "target": len(dataset.target)},
             "diagnostic": registry.diagnostic(run.strategy, run.plugins),
@@ -146,12 +149,12 @@ def encode(prepared: Prepared, reporter: Quiet) -> tuple[np.ndarray, str]:
     return matrix, cache.key(source, prepared.encoder)
 
 
-def material(prepared: Prepared, matrix: np.ndarray) -> Material:
-    """The features of every part of the dataset on the run's device."""
+def material(prepared: Prepared, matrix: np.ndarray | None) -> Material:
+    """The features of every part of the dataset on the run's device; without a matrix the items alone."""
     device, dataset = resolve_device(prepared.run.device), prepared.dataset
     rows: dict[Part, np.ndarray] = {"pool": dataset.pool, "target": dataset.target, "test": dataset.test}
     return Material(
-        features={part: _features(matrix, index).to(device) for part, index in rows.items()},
+        features={} if matrix is None else {part: _features(matrix, index).to(device) for part, index in rows.items()},
         n_classes=dataset.n_classes,
         device=device,
         items={part: Chosen(dataset.source.items, index) for part, index in rows.items()},

@@ -14,7 +14,7 @@ import torch
 from tiny_nets import CPU, learner, material
 
 from alrun.errors import RunFailed, UserError
-from alrun.models import backbone, tuned
+from alrun.models import backbone, setting
 from alrun.models.adapters import chosen
 from alrun.models.backbone import opened
 from alrun.models.recipe import Precision, Recipe, in_half
@@ -205,7 +205,7 @@ def test_large_embeddings_go_to_a_file(bert: Path, words, monkeypatch: pytest.Mo
     mat, labels = words
     model = learner(mat, bert)(EIGHT, labels[EIGHT], rng())
     expected = model.outputs("pool", torch.arange(60))
-    monkeypatch.setattr(tuned, "SPILL", 1000)
+    monkeypatch.setattr(setting, "SPILL", 1000)
     found = model.outputs("pool", torch.arange(60))
     assert torch.equal(found.embeddings, expected.embeddings) and torch.equal(found.logits, expected.logits)
 

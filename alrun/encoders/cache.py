@@ -22,6 +22,7 @@ import numpy as np
 
 from ..data.source import Source
 from ..errors import REFUSALS, RunFailed, UserError
+from ..processes import Pass, crew
 from .encoder import Encoder, Work
 
 SYNC_S = 2.0  # work that a kill may cost
@@ -152,8 +153,9 @@ def _encode(
     synced = time.monotonic()
     if report:
         report(items, n)
-    for number, rows in enumerate(work.batches[done:], start=done + 1):
-        block = np.ascontiguousarray(work.encode(rows), "<f4")  # (b, F)
+    blocks = crew().shared("encode", {"done": done}, {}, encoding(work, done))
+    for number, (rows, (vectors,)) in enumerate(blocks, start=done + 1):
+        block = vectors.numpy().astype("<f4", copy=False)  # (b, F)
         assert block.shape == (len(rows), work.width), f"{block.shape} for {len(rows)} rows of {work.width}"
         if not np.isfinite(block).all():
             bad = int(rows[~np.isfinite(block).all(axis=1)][0])
@@ -166,6 +168,16 @@ def _encode(
             synced = time.monotonic()
         if report:
             report(items, n)
+
+
+def encoding(work: Work, done: int) -> Pass:
+    """What is left of an encoder's work after `done` batches, as processes share it."""
+    import torch
+
+    def compute(rows: np.ndarray) -> list[torch.Tensor]:
+        return [torch.from_numpy(np.ascontiguousarray(work.encode(rows), np.float32))]  # (b, F)
+
+    return Pass(work.batches[done:], compute, work.light)
 
 
 def _scatter(handle: int, offset: int, rows: np.ndarray, block: np.ndarray) -> None:

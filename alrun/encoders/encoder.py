@@ -13,6 +13,7 @@ class Work(NamedTuple):
     width: int  # F
     batches: Sequence[np.ndarray]  # source rows; together every row once. Fixed, so that work can stop and go on
     encode: Callable[[np.ndarray], np.ndarray]  # rows (n,) -> features (n, F) float32
+    light: bool = False  # done in less time than it takes to ask another process
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def file(source: Source, *, path: str | None, key: str | None, test_path: str | 
 
     def work(device: str) -> Work:
         matrix = np.concatenate([_kept(p, k, p.stat().st_mtime_ns)[0] for p, k in parts])  # (n, F)
-        return Work(matrix.shape[1], blocks(len(source), 4096), lambda rows: matrix[rows])
+        return Work(matrix.shape[1], blocks(len(source), 4096), lambda rows: matrix[rows], light=True)
 
     return Encoder({"method": "file", "files": [digest for _, digest in kept], "keys": [k for _, k in parts]}, work)
 

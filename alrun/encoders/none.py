@@ -33,7 +33,7 @@ def none(source: Source) -> Encoder:
         def encode(rows: np.ndarray) -> np.ndarray:
             return ((flat[rows] - mean) * scale).astype(np.float32)
 
-        return Work(flat.shape[1], blocks(len(flat), 4096), encode)
+        return Work(flat.shape[1], blocks(len(flat), 4096), encode, light=True)
 
     return Encoder({"method": "none", "version": 2}, start)
 

@@ -51,6 +51,6 @@ def tfidf(source: Source, *, dimensions: int, words: int) -> Encoder:
             found = [normalize(vectors).astype(np.float32) for vectors in each]
             return combined(found) if paired else found[0]
 
-        return Work(4 * width if paired else width, blocks(len(source), 1024), encode)
+        return Work(4 * width if paired else width, blocks(len(source), 1024), encode, light=True)
 
     return Encoder({"method": "tfidf", "dimensions": dimensions, "words": words}, start)

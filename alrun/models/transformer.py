@@ -15,8 +15,9 @@ from .inputs import Inputs, Pictures, Texts
 from .material import Material
 from .objective import Loss, objective
 from .recipe import Precision, Recipe, at_least, in_half
+from .setting import Setting
 from .training import Snapshot, fitting, fresh, trained
-from .tuned import Setting, Tuned
+from .tuned import Tuned
 
 
 @model(memory=memory)
