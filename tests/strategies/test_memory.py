@@ -30,6 +30,7 @@ def ask(rows):
     head = Head(torch.from_numpy(weight), torch.zeros({C}))
     given = dict(features=x[:rows], embeddings=x[:rows], logits=logits[:rows], probs=probs[:rows], head=head)
     given["target"] = Target(*(torch.as_tensor(part[:50]) for part in (x, probs, y)))
+    given["refit"] = lambda idx: ArraySignals(**given)  # what it costs is the model's
     signals = ArraySignals(**given)
     seen = view(signals, rows, np.arange({LABELLED}), y[:{LABELLED}], {C})
     params = OmegaConf.to_container(OmegaConf.load({config!r}))
@@ -62,6 +63,8 @@ BOUNDS = {
     "coreset": 80,
     "probcover": 400,
     "typiclust": 180,
+    "tcm": 180,
+    "select_al": 180,
     "alfamix": 80,
     "less": 60,
     "less_matching_pursuit": 60,
