@@ -38,6 +38,11 @@ PACKAGES = {
 }
 
 
+def converts(path: str) -> bool:
+    """Whether it names weights that are read once and then from a copy in the cache."""
+    return path in PACKAGES or path.endswith(".gguf")
+
+
 def language_model(path: str, revision: str | None, say: Callable[[str], None] | None = None) -> Path:
     """A folder with tokenizer and safetensors weights: of a package, a GGUF file, the hub, or `path` itself."""
     if path in PACKAGES:

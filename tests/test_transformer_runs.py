@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import tiny_nets
 import torch
-from tiny import contents, parts
+from tiny import contents, interrupted, kept_models, parts
 
 import alrun.run
 from alrun.config import Run, config_dir, option
@@ -88,13 +88,11 @@ def test_models_are_kept_as_peft_reads_them(asked: list[str], monkeypatch: pytes
         assert float(logits.softmax(0).max()) == pytest.approx(last.predictions["test_confidence"][at], abs=1e-3)
 
     # A kill after the second cycle: its model stays, what came after goes, and comes back the same.
-    before = {path.relative_to(folder): path.read_bytes() for path in folder.glob("models/*/*")}
-    (folder / "summary.json").unlink()
-    lines = (folder / "metrics.jsonl").read_text().splitlines(keepends=True)
-    (folder / "metrics.jsonl").write_text("".join(lines[:2]))
+    before = kept_models(folder)
+    interrupted(folder, 2)
     assert RunDir(folder).repair() == 2 and not kept.exists()
     execute(prepared, Quiet())
-    assert {path.relative_to(folder): path.read_bytes() for path in folder.glob("models/*/*")} == before
+    assert kept_models(folder) == before
 
 
 def test_a_model_that_is_not_there_is_said_so(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,6 +47,18 @@ def contents(folder: Path, names: Sequence[str] = KEPT) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in names}
 
 
+def interrupted(folder: Path, cycles: int) -> None:
+    """A finished run as a kill leaves it: `cycles` of its cycles are committed, files of later ones lie about."""
+    (folder / "summary.json").unlink()
+    lines = (folder / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (folder / "metrics.jsonl").write_text("".join(lines[:cycles]))
+
+
+def kept_models(folder: Path) -> dict[str, bytes]:
+    """What a run keeps of its models."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.glob("models/*/*")}
+
+
 def tree(folder: Path) -> dict[str, tuple[int, bytes | None]]:
     """Everything below a folder: kind and content, links unfollowed."""
     return {

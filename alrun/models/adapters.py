@@ -22,8 +22,11 @@ class Lora(NamedTuple):
     targets: tuple[str, ...]  # endings of layers' names
 
 
-def adapted(network: nn.Module, lora: Lora) -> Any:
-    """Put adapters into the network; their output starts at zero. The peft config of them."""
+def adapted(network: nn.Module, lora: Lora, base: str, revision: str | None, task: str | None = None) -> Any:
+    """Put adapters into the network; their output starts at zero. The peft config of them.
+
+    It says what they were trained on and for: `base` and `revision` as `from_pretrained` takes them, peft's `task`.
+    """
     from peft import LoraConfig, inject_adapter_in_model
 
     config = LoraConfig(
@@ -31,6 +34,9 @@ def adapted(network: nn.Module, lora: Lora) -> Any:
         lora_alpha=lora.alpha,  # type: ignore[arg-type]
         lora_dropout=lora.dropout,
         target_modules=chosen(network, lora.targets),
+        base_model_name_or_path=base,
+        revision=revision,
+        task_type=task,
     )
     inject_adapter_in_model(config, network)
     return config

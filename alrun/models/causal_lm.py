@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..converted import language_model
+from ..converted import converts, language_model
 from ..errors import UserError
-from ..pretrained import Dtype, digest, load
+from ..pretrained import Dtype, digest, load, public_name
 from ..registry import model
 from ..types import Learner, Predictor
 from .adapters import Lora, adapted
@@ -27,6 +27,8 @@ class Base(NamedTuple):
     """What the network is made of; equal bases share one network in memory."""
 
     folder: Path
+    name: str  # on the hub, or the folder
+    revision: str | None
     files: tuple[tuple[str, str], ...]  # sha256 of what is loaded
     lora: Lora
     dtype: Dtype
@@ -39,7 +41,8 @@ class Opened(NamedTuple):
 
     module: nn.Module
     tokenizer: Any
-    adapters: Mapping[str, torch.Size]  # shapes by name, in the module's order
+    shapes: Mapping[str, torch.Size]  # of the adapters by name, in the module's order
+    adapters: Any  # the peft config that put them in
 
 
 @lru_cache(maxsize=1)
@@ -53,23 +56,23 @@ def opened(base: Base) -> Opened:
             base.folder, "AutoTokenizer", base.dtype, base.device, "eager", "AutoModelForCausalLM"
         )
         network.requires_grad_(False)
-        adapted(network, base.lora)
+        adapters = adapted(network, base.lora, base.name, base.revision, "CAUSAL_LM")
     named = {name: p for name, p in network.named_parameters() if "lora_" in name}
     for parameter in named.values():
         parameter.data = parameter.data.float()  # a step is too small for half precision
         parameter.requires_grad_(True)
     if base.gradient_checkpointing:
         network.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
-    return Opened(network.eval(), tokenizer, {name: p.shape for name, p in named.items()})
+    return Opened(network.eval(), tokenizer, {name: p.shape for name, p in named.items()}, adapters)
 
 
-def fresh(adapters: Mapping[str, torch.Size], device: torch.device, generator: torch.Generator) -> dict[str, Tensor]:
+def fresh(shapes: Mapping[str, torch.Size], device: torch.device, generator: torch.Generator) -> dict[str, Tensor]:
     """Adapters that change nothing yet (Hu et al. 2022): A uniform as peft draws it, B zero.
 
     Drawn on the CPU whatever the device: the same numbers everywhere.
     """
     found = {}
-    for name, shape in adapters.items():
+    for name, shape in shapes.items():
         bound = 0.0 if "lora_B" in name else shape[1] ** -0.5
         found[name] = ((torch.rand(shape, generator=generator) * 2 - 1) * bound).to(device)
     return found
@@ -133,6 +136,8 @@ def causal_lm(
         network = opened(
             Base(
                 folder=folder,
+                name=str(folder) if converts(path) else public_name(path),
+                revision=revision,
                 files=tuple(digest(folder).items()),
                 lora=Lora(rank, alpha, dropout, tuple(targets)),
                 dtype=Dtype.bfloat16 if half else Dtype.float32,
@@ -142,11 +147,21 @@ def causal_lm(
         )
     _demand_room(network.module, max_length)
     reader = Reader(network.tokenizer, template, max_length)
-    voice = Voice(network.module, reader, material.items, material.n_classes, scoring, batch, device, {})
+    voice = Voice(
+        module=network.module,
+        adapters=network.adapters,
+        reader=reader,
+        items=material.items,
+        n_classes=material.n_classes,
+        scoring=scoring,
+        batch=batch,
+        device=device,
+        report=material.report,
+    )
 
     def learn(idx: Tensor, labels: Tensor, rng: np.random.Generator) -> Predictor:
         generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
-        start = fresh(network.adapters, device, generator)
+        start = fresh(network.shapes, device, generator)
         if not len(idx):
             return Speaker(voice, [Snapshot(learning_rate, start, None)], float("nan"))
         rows = [voice.row("pool", int(i), int(y)) for i, y in zip(idx, labels, strict=True)]
@@ -159,7 +174,7 @@ def causal_lm(
 
         with fitting():
             lengths = np.array([len(row.tokens) for row in rows])
-            snapshots = trained(network.module, recipe, start, lengths, mean_loss, generator)
+            snapshots = trained(network.module, recipe, start, lengths, mean_loss, generator, material.report)
         return Speaker(voice, snapshots, mean_of_last_quarter(seen))
 
     return learn

@@ -9,13 +9,13 @@ from safetensors.torch import save
 from torch import Tensor
 
 
-def adapter_files(parameters: Mapping[str, Tensor], config: Any, base: str) -> dict[str, bytes]:
-    """LoRA weights, named as the layers of the network `base`, with the peft config that put them there.
+def adapter_files(parameters: Mapping[str, Tensor], config: Any) -> dict[str, bytes]:
+    """LoRA weights, named as the layers of the network they were put into, with the peft config that put them there.
 
-    `peft.PeftModel.from_pretrained(AutoModel.from_pretrained(base), folder)` gives the adapted network back.
+    `peft.PeftModel.from_pretrained(network, folder)` gives the adapted network back, of the base that the config names.
     """
     about = {name: sorted(value) if isinstance(value, set) else value for name, value in config.to_dict().items()}
-    about |= {"base_model_name_or_path": base, "inference_mode": True}
+    about["inference_mode"] = True
     named = {f"base_model.model.{name.replace('.default.', '.')}": value for name, value in parameters.items()}
     return {
         "adapter_config.json": (json.dumps(about, indent=1, sort_keys=True, default=str) + "\n").encode(),

@@ -12,6 +12,7 @@ from ..errors import UserError
 from ..numerics.completion import dense_completion_loss
 from ..types import Batch, Completions, Moments, Outputs, Part, Scope
 from .blocks import last_block
+from .keeping import adapter_files
 from .material import NEVER
 from .speech import gathered, tail
 from .speech import labels as predicted
@@ -76,6 +77,7 @@ class Speaker:
         shape, width = (len(rows), voice.n_classes), voice.module.get_output_embeddings().weight.shape[1]  # type: ignore[operator]
         nll, entropy, right, tokens = (torch.zeros(shape, device=voice.device) for _ in range(4))
         found = Said(nll, entropy, right, tokens.long(), torch.zeros(len(rows), width, device=voice.device))
+        done = 0
         with fitting(), listening(voice.module) as heard:
             for at, some, inputs in voice.batches(rows, voice.batch):
                 place, keep = torch.from_numpy(at).to(voice.device), tail(some)
@@ -94,8 +96,14 @@ class Speaker:
                     )
                     for total, each in zip(found, sums, strict=False):
                         total.index_put_((place[row], option), each, accumulate=True)
+                done += len(at)
+                voice.report("reading", done, len(rows))
         self.heard[key] = found
         return found
+
+    def files(self) -> Mapping[str, bytes]:
+        """Adapters in peft's format (types.Savable)."""
+        return adapter_files(self.snapshots[-1].parameters, self.voice.adapters)
 
     def head(self) -> None:
         """The log-likelihood of an option is no linear function of the embedding."""

@@ -76,7 +76,7 @@ class Tuned:
         config = self.setting.backbone.adapters
         found = {"head.safetensors": tensors(self.head()._asdict())}
         if config is not None:
-            found |= adapter_files(below, config, self.setting.name)
+            found |= adapter_files(below, config)
         elif below:
             found["model.safetensors"] = tensors(below)
         return found

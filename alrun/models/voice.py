@@ -1,8 +1,8 @@
 """What the language models of a run share: network, reader and items; and how one is run on rows of tokens."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -24,13 +24,15 @@ class Voice:
     """What the trained models of a run share: the network, its reader and the items."""
 
     module: nn.Module
+    adapters: Any  # the peft config that put them in
     reader: Reader
     items: Mapping[Part, Sequence[Any]]
     n_classes: int
     scoring: Scoring
     batch: int  # items at a time
     device: torch.device
-    rows: dict  # (part, item, label or None for all options) -> Row
+    report: Callable[[str, int, int], None]
+    rows: dict = field(default_factory=dict)  # (part, item, label or None for all options) -> Row
 
     def row(self, part: Part, item: int, label: int | None) -> Row:
         """An item with one completion, or with all its options; tokenised once."""
