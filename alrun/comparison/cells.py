@@ -51,7 +51,7 @@ def p_is(value: float) -> str:
 
 def unit(key: str) -> str:
     """What gains are counted in: points of a share, else the metric's own unit."""
-    return "points (x 100)" if key.rpartition("/")[2] in SHARES else "units of it"
+    return "points" if key.rpartition("/")[2] in SHARES else "units of it"
 
 
 def points(gain: float, key: str) -> str:

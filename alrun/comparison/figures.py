@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,9 +32,9 @@ def draw(found: Comparison, out: Path, formats: Sequence[str]) -> list[Path]:
             bands, ranks, found.key, found.higher, setting, options.band, target, folder, name, formats
         )  # fmt: skip
     if not found.gains.empty:
-        texts = [points(gain, found.key) for gain in found.gains["gain"]]
+        tell = partial(points, key=found.key)
         label = f"{options.metric} better than {options.baseline} by {unit(found.key)}"
-        written += draw_gains(found.gains, texts, options.baseline, label, folder, formats)
+        written += draw_gains(found.gains, tell, options.baseline, label, folder, formats)
     if found.penalty is not None:
         counts = "label counts after 1, 2, 4, 8, ... purchases" if options.counts == "doubling" else "all label counts"
         note = f"paired t over seeds at 5 %, {counts}"

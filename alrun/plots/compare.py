@@ -4,7 +4,7 @@ Colours are told apart by colour-blind readers: one hue from pale to dark, or pu
 """
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -73,11 +73,11 @@ def draw_bands(
 
 @styled()
 def draw_gains(
-    gains: pd.DataFrame, texts: Sequence[str], baseline: str, label: str, folder: Path, formats: Sequence[str]
+    gains: pd.DataFrame, tell: Callable[[float], str], baseline: str, label: str, folder: Path, formats: Sequence[str]
 ) -> list[Path]:
     """Gain over the baseline: strategies x (data, regime), the best three of each column marked.
 
-    `texts` has the text of each row of `gains`.
+    `tell` writes a gain in its unit, in the cells and beside the colours.
     """
     order = {"low": 0, "mid": 1, "high": 2}
     pairs = {(data, regime) for data, regime in zip(gains["data"], gains["regime"], strict=True)}
@@ -91,11 +91,11 @@ def draw_gains(
     axes = figure.subplots()
     most = float(np.nanmax(np.abs(values))) or 1.0
     image = axes.imshow(values, cmap=GAIN, norm=Normalize(-most, most), aspect="auto")
-    marked = [text + PLACES[place] for text, place in zip(texts, gains["place"], strict=True)]
+    marked = [tell(gain) + PLACES[place] for gain, place in zip(gains["gain"], gains["place"], strict=True)]
     told = gains.assign(text=marked).pivot(index="strategy", columns=["data", "regime"], values="text")
     shown = told.loc[mean.index, keys].fillna("–").to_numpy(dtype=object)
     _grid(axes, list(mean.index), labels, shown, image, bold=places > 0)
-    figure.colorbar(image, ax=axes, label=label, pad=0.02)
+    figure.colorbar(image, ax=axes, label=label, pad=0.02, format=lambda value, _: tell(value))
     head(figure, f"gain over {baseline}, mean over label counts and seeds; ¹ ² ³ best of a column")
     return save(figure, gains, folder, "gains", formats)
 
