@@ -62,6 +62,7 @@ def _serve(crew: Crew) -> None:
                 work = helper.work(message["do"], message["about"], tensors)
             except Exception as error:  # of any kind: the main process says it
                 work = error
+    crew.leave()
 
 
 def _answer(crew: Crew, work: Pass | Exception, first: int) -> tuple[Mapping[str, Any], Sequence[Tensor]]:

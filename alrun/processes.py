@@ -93,6 +93,14 @@ class Crew:
         """Send the others home, if they listen."""
         if self.size > 1 and not self._open:
             self.tell({"do": "end"})
+            self.leave()
+
+    def leave(self) -> None:
+        """Close the line. Threads of gloo that are still there at the end of a process would abort it."""
+        import torch.distributed as dist
+
+        if self._line is not None:
+            dist.destroy_process_group()
 
     def tell(self, message: Mapping[str, Any], tensors: "Mapping[str, Tensor] | None" = None) -> None:
         """From the main process to all others."""

@@ -1,0 +1,290 @@
+"""One run in several processes: the same bytes as in one, whatever becomes of a process on the way."""
+
+import csv
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import psutil
+import pytest
+import tiny_nets
+import torch
+from tiny import TINY, command, contents
+
+from alrun import processes
+from alrun.errors import RunFailed
+from alrun.following import _answer
+from alrun.processes import CREW, Crew, Pass, launched, packed, part, unpacked
+
+# -- who computes what
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+@pytest.mark.parametrize("batches", [0, 1, 2, 6, 23])
+def test_every_batch_has_one_process(batches: int, size: int) -> None:
+    parts = [list(part(batches, rank, size)) for rank in range(size)]
+    assert sorted(at for own in parts for at in own) == list(range(batches))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_alone_nothing_is_sent() -> None:
+    work = Pass([np.array([2]), np.array([0, 1])], lambda rows: [torch.from_numpy(rows)])
+    found = list(processes.crew().shared("x", {}, {}, work))
+    assert [batch.tolist() for batch, _ in found] == [[2], [0, 1]]
+    assert [tensor.tolist() for _, (tensor,) in found] == [[2], [0, 1]]
+    assert processes.crew().size == 1 and CREW.get(None) is None
+
+
+class Told(Crew):
+    """The main one of some processes, which are asked directly."""
+
+    def __init__(self, size: int, works: dict[int, Pass | Exception]) -> None:
+        super().__init__(0, size)
+        self.others, self.works, self.first, self.orders = works, {}, 0, []
+
+    def tell(self, message, tensors=None) -> None:
+        self.orders.append(message["do"])
+        if message["do"] == "round":
+            self.first = message["first"]
+
+    def _heard(self, rank: int):
+        message, tensors = _answer(Crew(rank, self.size), self.others[rank], self.first)
+        frames = iter(packed(message, tensors))
+        return unpacked(lambda frame: frame.copy_(next(frames)))
+
+
+def counted(n: int, told: list[int]) -> Pass:
+    """Batches of several lengths; what a batch gives is seen in its order and its size."""
+
+    def compute(rows: np.ndarray) -> list[torch.Tensor]:
+        told.extend(rows.tolist())
+        return [torch.from_numpy(rows).float() / 7, torch.tensor(len(rows))]
+
+    sizes = np.arange(n) % 3 + 1
+    return Pass(np.split(np.arange(sizes.sum()), np.cumsum(sizes)[:-1]), compute)
+
+
+@pytest.mark.parametrize("size", [2, 3, 5])
+@pytest.mark.parametrize("n", [2, 3, 16, 17, 50])
+def test_shared_work_comes_back_in_order(n: int, size: int) -> None:
+    told: dict[int, list[int]] = {rank: [] for rank in range(size)}
+    works = {rank: counted(n, told[rank]) for rank in range(size)}
+    alone = list(Crew().shared("x", {}, {}, counted(n, [])))
+    found = list(Told(size, works).shared("x", {}, {}, works[0]))
+    assert [batch.tolist() for batch, _ in found] == [batch.tolist() for batch, _ in alone]
+    for (_, some), (_, same) in zip(found, alone, strict=True):
+        assert all(torch.equal(one, other) for one, other in zip(some, same, strict=True))
+    every = [row for rows in told.values() for row in rows]
+    assert sorted(every) == list(range(len(every))), "a batch was computed twice, or not at all"
+    assert all(told[rank] for rank in range(min(n, size)))
+
+
+def test_light_work_and_single_batches_stay_here() -> None:
+    lonely = Told(3, {})
+    light = counted(9, [])._replace(light=True)
+    assert len(list(lonely.shared("x", {}, {}, light))) == 9
+    assert len(list(lonely.shared("x", {}, {}, counted(1, [])))) == 1
+    assert lonely.orders == []
+
+
+def test_a_failure_elsewhere_is_named_and_the_next_pass_works() -> None:
+    works: dict = {1: counted(9, []), 2: RunFailed("out of memory: lower model.batch")}
+    crew = Told(3, works)
+    with pytest.raises(RunFailed, match=r"process 2 of 3: out of memory: lower model\.batch"):
+        list(crew.shared("x", {}, {}, counted(9, [])))
+    crew.others[2] = counted(9, [])
+    assert len(list(crew.shared("x", {}, {}, counted(9, [])))) == 9
+
+
+def test_a_failure_here_leaves_when_all_were_heard() -> None:
+    def broken(rows: np.ndarray) -> list[torch.Tensor]:
+        raise RunFailed("out of memory here")
+
+    crew = Told(2, {1: counted(9, [])})
+    with pytest.raises(RunFailed, match="out of memory here"):
+        list(crew.shared("x", {}, {}, counted(9, [])._replace(compute=broken)))
+    crew.end()
+    assert crew.orders == ["x", "round", "end"]
+
+
+def test_a_process_that_is_gone_is_said_and_not_waited_for() -> None:
+    crew = Crew(0, 2, SimpleNamespace())  # a line that is none
+    with (
+        pytest.raises(RunFailed, match=r"a process of 2 went away: committed cycles are kept"),
+        crew._connection("a process"),
+    ):
+        raise RuntimeError("Connection closed by peer")
+    crew.end()  # says nothing to nobody
+
+
+# -- what travels
+
+
+def test_tensors_arrive_as_they_were() -> None:
+    with torch.inference_mode():
+        inference = torch.ones(2, 2)
+    sent = [
+        torch.tensor([[1.5, float("nan")], [-0.0, 3e-45]]),
+        torch.tensor([1.0, 2.5], dtype=torch.bfloat16),
+        torch.tensor([[True], [False]]),
+        torch.arange(6).reshape(2, 3).T,
+        torch.tensor(7),
+        torch.empty(0, 4),
+        inference,
+        torch.ones(2, requires_grad=True),
+    ]
+    frames = iter(packed({"do": "x", "text": "ü"}, sent))
+    message, found = unpacked(lambda frame: frame.copy_(next(frames)))
+    assert message == {"do": "x", "text": "ü"}
+    for one, other in zip(sent, found, strict=True):
+        assert one.dtype == other.dtype and one.shape == other.shape and not other.is_inference()
+        assert (
+            one.detach().contiguous().numpy(force=True).tobytes() == other.numpy().tobytes()
+            if (one.dtype != torch.bfloat16)
+            else torch.equal(one, other)
+        )
+
+
+@pytest.mark.parametrize(
+    ("names", "several"),
+    [
+        ({}, False),
+        ({"MASTER_ADDR": "a", "WORLD_SIZE": "1"}, False),
+        ({"WORLD_SIZE": "2"}, False),
+        ({"MASTER_ADDR": "a", "WORLD_SIZE": "2"}, True),
+        ({"MASTER_ADDR": "a", "OMPI_COMM_WORLD_SIZE": "4"}, True),
+    ],
+)
+def test_what_a_launcher_says(names: dict[str, str], several: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MASTER_ADDR", *processes.SIZES):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in names.items():
+        monkeypatch.setenv(name, value)
+    assert launched() is several
+
+
+def test_launchers_of_processes_are_refused(here: Path) -> None:
+    token = CREW.set(Crew(0, 2))
+    try:
+        result = command("run", "-m", *TINY, "seed=0,1", "hydra/launcher=submitit_local")
+    finally:
+        CREW.reset(token)
+    said = " ".join(result.stderr.split())
+    assert result.exit_code == 2 and "submitit_local starts processes" in said
+    assert "the runs follow one another" in said
+
+
+# -- the whole of it
+
+LAUNCH = (sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2")
+QUIET = ("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0")
+BOTH = (*LAUNCH, *QUIET, "-m", "alrun", "run")
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """A run whose features and whose model are networks, on 120 + 90 sentences of three classes."""
+    folder = tmp_path_factory.mktemp("words")
+    path = tiny_nets.bert(folder / "bert")
+    items, labels = tiny_nets.sentences(210, 3)
+    for name, rows in (("train", slice(0, 120)), ("test", slice(120, 210))):
+        with (folder / f"{name}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([("text", "label"), *zip(items[rows], labels[rows].tolist(), strict=True)])
+    data = [f"dataset.train={folder}/train.csv", f"dataset.test={folder}/test.csv", "dataset.target=2"]
+    encoder = ["encoder=hub", f"encoder.path={path}", "encoder.batch=4"]
+    model = ["model=transformer", f"model.path={path}", "model.min_steps=4", "model.epochs=1", "model.batch=2"]
+    rest = ["model.max_length=16", "model.checkpoints=2", "strategy=badge", "budget.phases=[{labels: 1, cycles: 6}]"]
+    return ["dataset=files", *data, "dataset.input=text", "dataset.label=label", *encoder, *model, *rest, "device=cpu"]
+
+
+@pytest.fixture(scope="module")
+def alone(asked: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What the run leaves in one process."""
+    folder = tmp_path_factory.mktemp("alone")
+    with pytest.MonkeyPatch.context() as patch:
+        finish(folder, asked, patch)
+    return left(folder)
+
+
+def finish(folder: Path, asked: list[str], patch: pytest.MonkeyPatch) -> None:
+    """Do the run in `folder`, or what is missing of it, in this process."""
+    patch.chdir(folder)
+    patch.setenv("ALRUN_CACHE", str(folder / "cache"))
+    result = command("run", *asked)
+    assert result.exit_code == 0, result.output
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return {**os.environ, "ALRUN_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
+
+
+def left(folder: Path) -> dict[str, bytes]:
+    """What must not depend on the number of processes: all but costs, provenance and what names the folder."""
+    (home,) = {path.parent for path in (folder / "outputs").rglob("run.json")}
+    names = [str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()]
+    kept = sorted(n for n in names if Path(n).name not in ("run.json", "run.log", "costs.jsonl", ".lock"))
+    features = (folder / "cache" / "features").rglob("features.*")
+    return contents(home, kept) | {path.name: path.read_bytes() for path in features}
+
+
+@pytest.mark.slow
+def test_two_processes_leave_the_bytes_of_one(asked: list[str], alone: dict[str, bytes], here: Path) -> None:
+    result = subprocess.run([*BOTH, *asked], cwd=here, env=environment(here), capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("AULC") == 1, "one process speaks"
+    found = left(here)
+    assert {"features.npy", "features.json", "metrics.jsonl", "selections.csv", "map.npz"} <= found.keys()
+    assert sum(name.startswith("predictions/") for name in found) == 7
+    assert found == alone
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_killed_process_ends_the_run_and_it_goes_on(
+    rank: int, asked: list[str], alone: dict[str, bytes], here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launcher = subprocess.Popen(
+        [*BOTH, *asked], cwd=here, env=environment(here), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    while not any(path.stat().st_size for path in here.rglob("metrics.jsonl")):
+        assert launcher.poll() is None, launcher.communicate()[1].decode()
+        time.sleep(0.02)
+    below = psutil.Process(launcher.pid).children(recursive=True)
+    ranks = {int(child.environ()["RANK"]): child for child in below if "RANK" in child.environ()}
+    ranks[rank].kill()
+    launcher.communicate()
+    assert launcher.returncode != 0
+    psutil.wait_procs(below, timeout=60)
+    assert not any(child.is_running() for child in below)
+    (metrics,) = here.rglob("metrics.jsonl")
+    committed = metrics.read_bytes()
+    finish(here, asked, monkeypatch)
+    assert left(here) == alone
+    assert metrics.read_bytes().startswith(committed[: committed.rfind(b"\n") + 1])
+
+
+@pytest.mark.slow
+def test_started_as_by_mpirun_one_process_speaks(here: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    meeting |= {"OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_LOCAL_SIZE": "2"}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", "alrun", "ls", "strategies"],
+            cwd=here,
+            env={**environment(here), **meeting, "OMPI_COMM_WORLD_RANK": rank, "OMPI_COMM_WORLD_LOCAL_RANK": rank},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in ("0", "1")
+    ]
+    said = [process.communicate() for process in started]
+    assert [process.returncode for process in started] == [0, 0], said
+    assert "badge" in said[0][0] and said[1] == ("", "")
