@@ -7,7 +7,7 @@ import fcntl
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -43,15 +43,15 @@ def converts(path: str) -> bool:
     return path in PACKAGES or path.endswith(".gguf")
 
 
-def language_model(path: str, revision: str | None, say: Callable[[str], None] | None = None) -> Path:
+def language_model(path: str, revision: str | None) -> Path:
     """A folder with tokenizer and safetensors weights: of a package, a GGUF file, the hub, or `path` itself."""
     if path in PACKAGES:
-        return converted(pieces(path), PACKAGES[path].way_out, say)
+        return converted(pieces(path), PACKAGES[path].way_out)
     if path.endswith(".gguf"):
         file = Path(path).expanduser().resolve()
         if not file.is_file():
             raise UserError(f"there is no file {str(file)!r}", "model.path takes smollm2, gemma3, a hub name or a path")
-        return converted([file], "pip install gguf", say)
+        return converted([file], "pip install gguf")
     return located(path, revision, "model.path takes smollm2, gemma3, a hub name, a folder or a .gguf file")
 
 
@@ -67,7 +67,7 @@ def pieces(name: str) -> list[Path]:
     return found
 
 
-def converted(parts: Sequence[Path], way_out: str, say: Callable[[str], None] | None = None) -> Path:
+def converted(parts: Sequence[Path], way_out: str) -> Path:
     """The safetensors copy of a GGUF file in these pieces, made where there is none yet."""
     folder = root() / "models" / _sha256(parts)
     if _whole(folder):
@@ -77,8 +77,6 @@ def converted(parts: Sequence[Path], way_out: str, say: Callable[[str], None] | 
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
         if not _whole(folder):
-            if say:
-                say(f"reading {parts[0].name}: this happens once, a copy stays in {folder}")
             draft = folder.with_suffix(".part")
             shutil.rmtree(draft, ignore_errors=True)  # left behind by a killed process
             draft.mkdir()

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_nets
 import torch
 from tiny_lm import POOL, TASK, learner, material, params, tiny_lm
 
 from alrun.errors import UserError
 from alrun.exchange import Exchange
 from alrun.models.causal_lm import opened
+from alrun.models.footprint import language_memory
 from alrun.models.speech import Reader, Template, collated, gathered, labels
 from alrun.numerics.completion import IGNORED, completion_loss, dense_completion_loss
 from alrun.types import Batch, LanguageModel, Savable, Scope
@@ -22,6 +24,10 @@ ZEROS = torch.zeros(len(POOL), dtype=torch.int64)
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_lm(tmp_path_factory.mktemp("lm"))
+
+
+def opened_network(folder: Path) -> torch.nn.Module:
+    return learner(folder)(EVERY[:0], ZEROS[:0], rng()).network().module
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -211,6 +217,8 @@ def test_mistakes(folder: Path, tmp_path: Path) -> None:
     texts = material()
     with pytest.raises(UserError, match="reads prompts and completions, and this dataset has text items"):
         learner(folder, type(texts)(texts.features, 2, texts.device, texts.items, kind="text"))
+    with pytest.raises(UserError, match="this dataset has prompts with completions"):
+        tiny_nets.learner(texts, folder)
     with pytest.raises(UserError, match=r"rank=0 is below 1"):
         learner(folder, rank=0)
     with pytest.raises(UserError, match=r"max_length=1 is below 2"):
@@ -240,6 +248,17 @@ def test_a_pickle_in_the_folder_is_refused(folder: Path, tmp_path: Path) -> None
     with pytest.raises(UserError, match="no weights in the safetensors format"):
         learner(bad)
     assert not (tmp_path / "ran").exists()
+
+
+def test_memory_is_announced(folder: Path) -> None:
+    asked = params(folder)
+    found = {
+        more: language_memory("instruction", {**asked, **dict([more])})
+        for more in (("batch", 4), ("batch", 8), ("precision", "bfloat16"), ("gradient_checkpointing", True))
+    }
+    weights = 4 * sum(p.numel() for n, p in opened_network(folder).named_parameters() if "lora_" not in n)
+    whole, double, half, less = (value - weights for value in found.values())
+    assert double == pytest.approx(2 * whole, rel=0.01) and half == whole - weights // 2 and 0 < less < whole
 
 
 def test_one_base_is_loaded_once(folder: Path) -> None:

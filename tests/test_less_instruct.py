@@ -16,6 +16,7 @@ from alrun.launch import cells
 from alrun.loop import cycles
 from alrun.models.causal_lm import opened
 from alrun.models.speech import Reader, Template
+from alrun.plan import plan
 from alrun.prepare import prepare
 from alrun.run import Quiet, encode, execute, material
 from alrun.rundir import RunDir
@@ -98,6 +99,10 @@ def test_a_finished_run_and_one_that_continues(small) -> None:
     assert contents(folder, KEPT) == whole
     summary = json.loads((folder / "summary.json").read_text())
     assert {"target/token_nll", "token_nll"} <= set(summary["final"])
+
+
+def test_a_plan_names_the_memory_of_the_model(small) -> None:
+    assert "model " in plan(prepare(small("strategy=random")))["memory"]
 
 
 def test_adapters_are_kept_and_a_run_that_goes_on_keeps_them_too(small) -> None:

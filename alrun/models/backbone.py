@@ -105,10 +105,7 @@ def opened(base: Base) -> Backbone:
         module = Classifier(network, nn.Linear(width, base.outputs), base.pooling, base.scale)
     module = module.to(base.device).eval()
     if base.gradient_checkpointing:
-        if not getattr(network, "supports_gradient_checkpointing", False):
-            raise UserError("this network has no gradient checkpointing", "model.gradient_checkpointing=false")
-        enable = getattr(network, "activation_checkpointing_enable", None) or network.gradient_checkpointing_enable
-        enable({"use_reentrant": False})  # type: ignore[operator]
+        recompute(network)
     example = examples(reader, base.kind, base.device)
     used = _used(module, example)
     pristine = {name: p.detach().clone() for name, p in module.base.named_parameters(prefix="base") if name in used}
@@ -116,6 +113,14 @@ def opened(base: Base) -> Backbone:
         parameter.requires_grad_(name in used)
     wide = base.kind != "image" and _takes_wide_masks(module, example)
     return Backbone(module, reader, pristine, wide, files, adapters)
+
+
+def recompute(network: Any) -> None:
+    """Let training keep little for its backward pass and compute it again (gradient checkpointing)."""
+    if not getattr(network, "supports_gradient_checkpointing", False):
+        raise UserError("this network has no gradient checkpointing", "model.gradient_checkpointing=false")
+    enable = getattr(network, "activation_checkpointing_enable", None) or network.gradient_checkpointing_enable
+    enable({"use_reentrant": False})
 
 
 def _read(folder: Path, kind: str) -> tuple[Any, nn.Module]:

@@ -15,6 +15,8 @@ from ..pretrained import Dtype, digest, load, public_name
 from ..registry import model
 from ..types import Learner, Predictor
 from .adapters import Lora, adapted
+from .backbone import recompute
+from .footprint import language_memory
 from .material import Material
 from .recipe import Precision, Recipe, at_least, in_half
 from .speaker import Speaker
@@ -62,7 +64,7 @@ def opened(base: Base) -> Opened:
         parameter.data = parameter.data.float()  # a step is too small for half precision
         parameter.requires_grad_(True)
     if base.gradient_checkpointing:
-        network.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
+        recompute(network)
     return Opened(network.eval(), tokenizer, {name: p.shape for name, p in named.items()}, adapters)
 
 
@@ -78,7 +80,7 @@ def fresh(shapes: Mapping[str, torch.Size], device: torch.device, generator: tor
     return found
 
 
-@model
+@model(memory=language_memory)
 def causal_lm(
     material: Material,
     *,

@@ -14,6 +14,7 @@ from ..types import Batch, Completions, Moments, Outputs, Part, Scope
 from .blocks import last_block
 from .keeping import adapter_files
 from .material import NEVER
+from .setting import room
 from .speech import gathered, tail
 from .speech import labels as predicted
 from .training import Snapshot, fitting
@@ -76,7 +77,7 @@ class Speaker:
         rows = [voice.row(part, int(item), None) for item in idx]
         shape, width = (len(rows), voice.n_classes), voice.module.get_output_embeddings().weight.shape[1]  # type: ignore[operator]
         nll, entropy, right, tokens = (torch.zeros(shape, device=voice.device) for _ in range(4))
-        found = Said(nll, entropy, right, tokens.long(), torch.zeros(len(rows), width, device=voice.device))
+        found = Said(nll, entropy, right, tokens.long(), room(len(rows), width, voice.device))
         done = 0
         with fitting(), listening(voice.module) as heard:
             for at, some, inputs in voice.batches(rows, voice.batch):

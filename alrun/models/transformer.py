@@ -59,6 +59,10 @@ def transformer(
         raise UserError(
             "model=transformer reads texts and images, and this dataset has columns", "model=linear or model=mlp"
         )
+    if material.kind == "instruction":
+        raise UserError(
+            "model=transformer reads texts and images, and this dataset has prompts with completions", "model=causal_lm"
+        )
     at_least(1, rank=rank, max_length=max_length)
     recipe = Recipe(
         learning_rate=learning_rate,
