@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from . import registry
 from .errors import UserError
+from .identity import YOUNGER
 from .registry import config_dir as config_dir
 from .registry import option as option
 from .registry import option_file as option_file
@@ -25,16 +26,6 @@ from .registry import option_file as option_file
 IDENTITY = ("dataset", "encoder", "model", "strategy", "budget", "seed")
 # Behind the name of a strategy that sees labels nobody paid for, and so in the folder, every table and every legend.
 DIAGNOSTIC = "+oracle-labels"
-# Options of datasets that came later: at these values a run keeps the name it had before there was such an option.
-YOUNGER: dict[str, Any] = {
-    "unlabelled": False,
-    "task": "classification",
-    "bins": None,
-    "prompt": None,
-    "completion": None,
-    "options": None,
-    "goal": None,
-}
 
 
 class Initial(StrEnum):

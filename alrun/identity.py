@@ -9,7 +9,18 @@ from typing import Any
 # Keys of config.yaml that say where and on what a run ran, or which of the seeds it is. Any other key is an option
 # that can change a number: what this list does not know keeps runs apart.
 ELSEWHERE = {"seed", "runs_dir", "save_models", "device", "threads", "plugins", "tracker"}
-USUAL = {"oracle": "dataset"}  # what older runs do not write down; the answers of people are another matter
+# Options of datasets that came later: at these values a run keeps the name it had before there was such an option.
+YOUNGER: dict[str, Any] = {
+    "unlabelled": False,
+    "task": "classification",
+    "bins": None,
+    "prompt": None,
+    "completion": None,
+    "options": None,
+    "goal": None,
+}
+# What runs that are older than an option do not write down.
+USUAL = {"oracle": "dataset"} | {f"dataset.{key}": value for key, value in YOUNGER.items()}
 SHOWN = 3  # differing options in a label
 
 
@@ -19,8 +30,8 @@ def identity(config: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, A
     The setting is what strategies are compared in; data is the setting without its budget.
     """
     name = {part: str(config[part]["name"]) for part in ("dataset", "encoder", "model", "strategy", "budget")}
-    shared = USUAL | {key: value for key, value in config.items() if key not in ELSEWHERE | {"strategy", "budget"}}
-    data = dict(flat(shared)) | {"data": str(facts.get("fingerprint"))[:8]}
+    shared = {key: value for key, value in config.items() if key not in ELSEWHERE | {"strategy", "budget"}}
+    data = USUAL | dict(flat(shared)) | {"data": str(facts.get("fingerprint"))[:8]}
     setting = data | dict(flat({"budget": config["budget"], "labels": facts.get("labels") or {}}))
     short = f"{name['dataset']} · {name['encoder']}-{name['model']}"
     strategy = dict(flat(config["strategy"]))

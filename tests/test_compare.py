@@ -18,6 +18,7 @@ from alrun import comparison
 from alrun.collect import collect, costs, curves, higher_is_better, metric_key
 from alrun.comparison.texts import latex, to_csv, to_json, to_latex, to_markdown
 from alrun.errors import UserError
+from alrun.identity import identity
 
 ASKED = comparison.Options(
     metric="accuracy", baseline="random", band="t", test="t", reach=95, full=None, counts="doubling", any_version=False
@@ -435,3 +436,12 @@ def test_the_python_of_the_page_runs(here: Path, capsys: pytest.CaptureFixture[s
     assert block
     exec(block.group(1), {})
     assert "badge" in capsys.readouterr().out
+
+
+def test_an_option_that_came_later_keeps_no_older_run_apart() -> None:
+    options = {"dataset": {"name": "d"}, "encoder": {"name": "e"}, "model": {"name": "m"}}
+    older = options | {"strategy": {"name": "s"}, "budget": {"name": "low"}}
+    newer = older | {"oracle": "dataset", "dataset": {"name": "d", "task": "classification", "unlabelled": False}}
+    other = older | {"dataset": {"name": "d", "task": "ordinal"}}
+    assert identity(older, {})["setting"] == identity(newer, {})["setting"]
+    assert identity(older, {})["setting"] != identity(other, {})["setting"]

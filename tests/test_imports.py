@@ -51,7 +51,7 @@ ROOMS = {
     "types": set(),
     "budget": {"config", "errors"},
     "registry": {"errors"},
-    "config": {"registry", "errors"},
+    "config": {"registry", "errors", "identity"},
     "rundir": {"errors"},
     "launch": {"config", "errors", "launchers", "processes", "run"},
     "launchers": {"config", "errors", "run"},

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import UserError
-from ..identity import flat
+from ..identity import USUAL, flat
 from .files import PARTS, RunFiles
 from .style import shorten
 
@@ -81,7 +81,9 @@ def mean_band(runs: Sequence[RunFiles], metric: str) -> pd.DataFrame:
 
 def _options(run: RunFiles) -> dict[str, Any]:
     """Everything a line has in common, flat: {"strategy.sigma": 1.0, ...}; and the content of its data."""
-    return dict(flat({part: run.config[part] for part in PARTS})) | {"data": str(run.facts.get("fingerprint"))[:8]}
+    return (
+        USUAL | dict(flat({part: run.config[part] for part in PARTS})) | {"data": str(run.facts.get("fingerprint"))[:8]}
+    )
 
 
 def _labels(options: list[dict[str, Any]]) -> list[str]:
