@@ -46,7 +46,7 @@ def test_prompt_and_completion_are_tokenised_apart_and_end(folder: Path, tmp_pat
     words = plain.tokenizer.convert_ids_to_tokens
     assert words(row.tokens) == ["tell", "me", "a", "good", "day", "the", "day", "was", "good"]
     assert words(row.token) == ["the", "day", "was", "good", "<end>"]
-    assert row.at == [-5, -4, -3, -2, -1], "the last token of the prompt predicts the first of the completion"
+    assert row.at.tolist() == [-5, -4, -3, -2, -1], "the last token of the prompt predicts the first of the completion"
     chat = reader(tiny_lm(tmp_path, chat=True))
     assert words(chat.row(POOL[2], POOL[2].options).tokens) == ["<u>", "a", "film", "?", "<a>", "yes"]
     without = reader(tmp_path, template=Template.plain)

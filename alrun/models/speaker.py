@@ -83,7 +83,7 @@ class Speaker:
             for at, some, inputs in voice.batches(rows, voice.batch):
                 place, keep = torch.from_numpy(at).to(voice.device), tail(some)
                 logits = voice.forward(self.snapshots[-1].parameters, inputs, keep)  # (b, K, V)
-                ends = torch.tensor([keep + min(row.at) for row in some], device=voice.device)
+                ends = torch.tensor([keep + int(row.at.min()) for row in some], device=voice.device)
                 found.embeddings[place] = heard[0][torch.arange(len(some), device=voice.device), ends].float()
                 every = gathered(some, voice.device)
                 for piece in torch.arange(len(every["row"]), device=voice.device).split(PIECE):

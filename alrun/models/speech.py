@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,15 +17,16 @@ Template = StrEnum("Template", ["auto", "plain"])
 class Row(NamedTuple):
     """One prompt and what follows: tokens read, and the tokens predicted, counted from the row's end.
 
-    Several options stand side by side behind one prompt; each sees the prompt and itself (`segment`).
+    Several options stand side by side behind one prompt; each sees the prompt and itself (`segment`). Rows of a whole
+    pool are kept, hence the small numbers: int32 each.
     """
 
-    tokens: list[int]  # (s,) read
-    position: list[int]  # (s,) as in a text of the prompt and one option
-    segment: list[int]  # (s,) 0 the prompt, 1.. the options
-    at: list[int]  # (k,) -1 is the last token read
-    token: list[int]  # (k,) what comes after it
-    option: list[int]  # (k,) of which option
+    tokens: np.ndarray  # (s,) read
+    position: np.ndarray  # (s,) as in a text of the prompt and one option
+    segment: np.ndarray  # (s,) 0 the prompt, 1.. the options
+    at: np.ndarray  # (k,) -1 is the last token read
+    token: np.ndarray  # (k,) what comes after it
+    option: np.ndarray  # (k,) of which option
 
 
 class Reader:
@@ -72,7 +74,8 @@ class Reader:
             token += ids
             option += [number] * len(ids)
             start += len(ids) - 1
-        return Row(tokens, position, segment, [place - len(tokens) for place in at], token, option)
+        columns = tokens, position, segment, [place - len(tokens) for place in at], token, option
+        return Row(*(np.array(column, np.int32) for column in columns))
 
 
 def shortened(ids: list[int], limit: int) -> list[int]:
@@ -95,7 +98,7 @@ def collated(rows: Sequence[Row], dtype: torch.dtype, device: torch.device) -> d
     for place, row in enumerate(rows):
         first = width - len(row.tokens)
         for whole, part in ((tokens, row.tokens), (position, row.position), (segment, row.segment)):
-            whole[place, first:] = torch.tensor(part)
+            whole[place, first:] = torch.from_numpy(part)
     earlier = torch.ones(width, width, dtype=torch.bool).tril()
     mine = (segment[:, None, :] == segment[:, :, None]) | (segment[:, None, :] == 0)  # (b, reader, read)
     seen = mine & earlier & (segment[:, None, :] >= 0)
@@ -110,17 +113,19 @@ def labels(rows: Sequence[Row], device: torch.device) -> Tensor:
     width = max(len(row.token) for row in rows)
     found = torch.full((len(rows), width), IGNORED)
     for place, row in enumerate(rows):
-        found[place, width - len(row.token) :] = torch.tensor(row.token)
+        found[place, width - len(row.token) :] = torch.from_numpy(row.token)
     return found.to(device)
 
 
 def tail(rows: Sequence[Row]) -> int:
     """K, the places at the end that predict something."""
-    return max(-min(row.at) for row in rows)
+    return max(-int(row.at.min()) for row in rows)
 
 
 def gathered(rows: Sequence[Row], device: torch.device) -> Mapping[str, Tensor]:
     """(m,) each: row, place from the end, token and option of every prediction in a batch."""
-    flat = [(n, *each) for n, row in enumerate(rows) for each in zip(row.at, row.token, row.option, strict=True)]
-    columns = torch.tensor(flat, dtype=torch.int64).reshape(-1, 4).T.to(device)
-    return dict(zip(("row", "at", "token", "option"), columns, strict=True))
+    columns = {
+        "row": np.repeat(np.arange(len(rows)), [len(row.at) for row in rows]),
+        **{name: np.concatenate([getattr(row, name) for row in rows]) for name in ("at", "token", "option")},
+    }
+    return {name: torch.from_numpy(column).long().to(device) for name, column in columns.items()}
