@@ -284,3 +284,20 @@ def test_resolve_device():
     for wrong in ("gpu9", "meta:x", "cuda:99"):
         with pytest.raises(UserError, match="cannot be used here"):
             resolve_device(wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("mlp", {"hidden": 0}),
+        ("mlp", {"batch": -1}),
+        ("mlp", {"steps": -5}),
+        ("knn", {"temperature": 0}),
+        ("linear", {"penalty": 0}),
+    ],
+)
+def test_options_that_make_no_sense(name: str, wrong: dict, blobs) -> None:
+    """They gave numbers once, with a network of no units or a softmax without a scale."""
+    (option, value), *_ = wrong.items()
+    with pytest.raises(UserError, match=rf"model\.{option}={value}[ .]"):
+        registry.build("model", {**registry.option("model", name), **wrong})(blobs[0])

@@ -17,8 +17,9 @@ from ..types import Learner, Predictor
 from .adapters import Lora, adapted
 from .backbone import recompute
 from .footprint import language_memory
+from .limits import at_least
 from .material import Material
-from .recipe import Precision, Recipe, at_least, in_half
+from .recipe import Precision, Recipe, in_half
 from .speaker import Speaker
 from .speech import Reader, Template
 from .training import Snapshot, fitting, trained

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..registry import model
 from ..types import Learner, Outputs, Part, Predictor
+from .limits import above_zero
 from .material import Material, unit
 
 UNSEEN = 2.0  # squared distance of a class without labels: that of orthogonal unit vectors, neither like nor unlike
@@ -67,6 +68,7 @@ def knn(material: Material, *, temperature: float) -> Learner:
     Probabilities are a softmax of minus the squared distance to each class's nearest labelled point over `temperature`;
     a class without labels counts as orthogonal, and is never the most probable one. No labels at all: uniform.
     """
+    above_zero(temperature=temperature)
 
     def learn(idx: Tensor, labels: Tensor, rng: np.random.Generator) -> Predictor:
         points = unit(material.rows("pool", idx)).double()  # (l, F)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..registry import model
 from ..types import Head, Learner, Outputs, Part, Predictor
+from .limits import above_zero
 from .material import Material, pool_mean, unit
 
 
@@ -49,6 +50,7 @@ def linear(material: Material, *, penalty: float, initial: float) -> Learner:
     is labelled: they split between them the probability of what looks like no labelled class. The minimum is unique,
     so the generator matters only with no labels at all, when weights are normal with deviation `initial`.
     """
+    above_zero(penalty=penalty)
     mean = pool_mean(material)
 
     def learn(idx: Tensor, labels: Tensor, rng: np.random.Generator) -> Predictor:

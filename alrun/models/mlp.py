@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy, linear
 
 from ..registry import model
 from ..types import Head, Learner, Outputs, Part, Predictor
+from .limits import at_least
 from .material import Material, pool_mean, unit
 
 
@@ -54,6 +55,8 @@ def mlp(
     Adam gives every weight steps of one size, so features that hardly vary count as much as those that vary most: on
     principal components with few labels this costs accuracy against `linear`.
     """
+    at_least(1, hidden=hidden, batch=batch)
+    at_least(0, steps=steps, learning_rate=learning_rate, weight_decay=weight_decay)
     mean = pool_mean(material)
 
     def learn(idx: Tensor, labels: Tensor, rng: np.random.Generator) -> Predictor:

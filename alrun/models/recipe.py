@@ -7,6 +7,7 @@ from enum import StrEnum
 import torch
 
 from ..errors import UserError
+from .limits import above_zero, at_least
 
 Precision = StrEnum("Precision", ["auto", "float32", "bfloat16"])
 
@@ -16,13 +17,6 @@ def in_half(precision: Precision, device: torch.device) -> bool:
     if precision is Precision.auto:
         return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return precision is Precision.bfloat16
-
-
-def at_least(least: int, **options: int) -> None:
-    """Refuse options of the model below `least`."""
-    for name, value in options.items():
-        if value < least:
-            raise UserError(f"model.{name}={value} is below {least}", f"model.{name}={least} or more")
 
 
 @dataclass(frozen=True)
@@ -42,6 +36,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         at_least(1, batch=self.batch, epochs=self.epochs, min_steps=self.min_steps, checkpoints=self.checkpoints)
+        at_least(0, learning_rate=self.learning_rate, head_learning_rate=self.head_learning_rate, warmup=self.warmup)
+        above_zero(clip=self.clip)
         if self.min_steps > self.max_steps:
             raise UserError(
                 f"model.min_steps={self.min_steps} and model.max_steps={self.max_steps} leave no training",

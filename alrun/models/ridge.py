@@ -8,6 +8,7 @@ from torch.nn.functional import cross_entropy
 from ..errors import UserError
 from ..registry import model
 from ..types import Learner, Predictor
+from .limits import above_zero
 from .linear import Linear
 from .material import Material, pool_mean, unit
 
@@ -31,8 +32,7 @@ def ridge(material: Material, *, penalty: float, initial: float) -> Learner:
             "model 'ridge' predicts numbers, and the labels of this dataset name classes",
             "dataset.task=ordinal if they are numbers, else model=linear",
         )
-    if penalty <= 0:
-        raise UserError(f"model.penalty={penalty} must be above 0", "model.penalty=1")
+    above_zero(penalty=penalty)
     mean = pool_mean(material)  # (F,)
     levels = material.levels.to(mean.device).double()  # (C,)
     scale = (levels - levels.mean()) / levels.std(correction=0)  # (C,)

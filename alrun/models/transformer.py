@@ -12,9 +12,10 @@ from .adapters import Lora
 from .backbone import Base, Train, opened
 from .footprint import memory
 from .inputs import Inputs, Pictures, Texts
+from .limits import above_zero, at_least
 from .material import Material
 from .objective import Loss, objective
-from .recipe import Precision, Recipe, at_least, in_half
+from .recipe import Precision, Recipe, in_half
 from .setting import Setting
 from .training import Snapshot, fitting, fresh, trained
 from .tuned import Tuned
@@ -64,6 +65,7 @@ def transformer(
             "model=transformer reads texts and images, and this dataset has prompts with completions", "model=causal_lm"
         )
     at_least(1, rank=rank, max_length=max_length)
+    above_zero(scale=scale)
     recipe = Recipe(
         learning_rate=learning_rate,
         head_learning_rate=head_learning_rate,
