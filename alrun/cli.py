@@ -12,7 +12,7 @@ import typer.core
 from . import __version__
 from .completion import mend_bash, overrides
 from .errors import REFUSALS, RunFailed, UserError, Waiting
-from .processes import launched
+from .processes import launched, left_alone
 
 
 class Group(typer.core.TyperGroup):
@@ -384,5 +384,9 @@ def main() -> None:
         from .following import in_company
 
         in_company(app)
-    else:
-        app()
+        return
+    if left_alone():
+        from . import terminal
+
+        terminal.remark("accelerate started one process: --multi_gpu starts several, on CPUs too (device=cpu)", True)
+    app()

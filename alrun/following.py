@@ -50,19 +50,19 @@ def follow(crew: Crew) -> None:
 def _serve(crew: Crew) -> None:
     helper: Helper | None = None
     work: Pass | Exception = RunFailed("nothing was begun")
-    while (heard := crew.told())[0]["do"] != "end":
+    while (heard := crew.line.told())[0]["do"] != "end":
         message, tensors = heard
         if message["do"] == "run":
             helper = Helper(crew, message["about"])
         elif message["do"] == "round":
-            crew.answer(*_answer(crew, work, message["first"]))
+            crew.line.answer(*_answer(crew, work, message["first"]))
         else:
             assert helper is not None
             try:
                 work = helper.work(message["do"], message["about"], tensors)
             except Exception as error:  # of any kind: the main process says it
                 work = error
-    crew.leave()
+    crew.line.close()
 
 
 def _answer(crew: Crew, work: Pass | Exception, first: int) -> tuple[Mapping[str, Any], Sequence[Tensor]]:

@@ -5,7 +5,6 @@ computes batches of it, each batch exactly as one process alone would, and the m
 wait for their part (following.py). What travels is JSON and tensors, by gloo, whatever the devices compute on.
 """
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -39,9 +38,9 @@ class Crew:
     """The processes of a run, seen from one of them. Alone it sends nothing and needs no torch.distributed."""
 
     def __init__(self, rank: int = 0, size: int = 1, line: Any = None) -> None:
-        self.rank, self.size, self._line = rank, size, line
+        self.rank, self.size, self.line = rank, size, line
         self.offers: dict[str, Maker] = {}  # what a process beside the main one can compute
-        self._open = False  # whether answers are still to come
+        self._open = False  # whether something is still to be said or heard
 
     def offer(self, name: str, make: Maker) -> None:
         """Say how a pass of this name is made out of what the main process sends."""
@@ -72,7 +71,7 @@ class Crew:
         except Exception as error:  # of any kind: it leaves below
             failure = error
         for rank in range(1, self.size):
-            answer, tensors = self._heard(rank)
+            answer, tensors = self.heard(rank)
             if "error" in answer:
                 failure = failure or RunFailed(f"process {rank} of {self.size}: {answer['error']}")
                 continue
@@ -93,51 +92,27 @@ class Crew:
         """Send the others home, if they listen."""
         if self.size > 1 and not self._open:
             self.tell({"do": "end"})
-            self.leave()
-
-    def leave(self) -> None:
-        """Close the line. Threads of gloo that are still there at the end of a process would abort it."""
-        import torch.distributed as dist
-
-        if self._line is not None:
-            dist.destroy_process_group()
+            self.line.close()
 
     def tell(self, message: Mapping[str, Any], tensors: "Mapping[str, Tensor] | None" = None) -> None:
         """From the main process to all others."""
-        import torch.distributed as dist
+        with self._connected("a process"):
+            self.line.tell(message, tensors or {})
 
-        with self._connection("a process"):
-            for frame in packed({**message, "names": list(tensors or {})}, list((tensors or {}).values())):
-                dist.broadcast(frame, 0, group=self._line)
-
-    def told(self) -> "tuple[dict[str, Any], dict[str, Tensor]]":
-        """What the main process says, in another one."""
-        import torch.distributed as dist
-
-        message, tensors = unpacked(lambda frame: dist.broadcast(frame, 0, group=self._line))
-        return message, dict(zip(message["names"], tensors, strict=True))
-
-    def answer(self, message: Mapping[str, Any], tensors: "Sequence[Tensor]" = ()) -> None:
-        """From another process to the main one."""
-        import torch.distributed as dist
-
-        for frame in packed(message, tensors):
-            dist.send(frame, 0, group=self._line)
-
-    def _heard(self, rank: int) -> "tuple[dict[str, Any], list[Tensor]]":
-        import torch.distributed as dist
-
-        with self._connection(f"process {rank}"):
-            return unpacked(lambda frame: dist.recv(frame, rank, group=self._line))
+    def heard(self, rank: int) -> "tuple[Mapping[str, Any], list[Tensor]]":
+        """The answer of another process."""
+        with self._connected(f"process {rank}"):
+            return self.line.heard(rank)
 
     @contextmanager
-    def _connection(self, who: str) -> Iterator[None]:
+    def _connected(self, who: str) -> Iterator[None]:
+        before, self._open = self._open, True  # whatever interrupts half a message
         try:
             yield
         except RuntimeError as error:  # gloo's own, whatever happened
-            self._open = True
             left = f"{who} of {self.size} went away"
             raise RunFailed(f"{left}: committed cycles are kept, the same command continues") from error
+        self._open = before
 
 
 def part(batches: int, rank: int, size: int) -> range:
@@ -145,36 +120,15 @@ def part(batches: int, rank: int, size: int) -> range:
     return range(rank, batches, size)
 
 
-def packed(message: Mapping[str, Any], tensors: "Sequence[Tensor]") -> "list[Tensor]":
-    """A message and its tensors as bytes: the length of the header, the header, each tensor."""
-    import torch
-
-    flat = [tensor.detach().cpu().contiguous() for tensor in tensors]
-    about = [(str(tensor.dtype).removeprefix("torch."), list(tensor.shape)) for tensor in flat]
-    header = bytearray(json.dumps({**message, "tensors": about}).encode())
-    # By way of numpy, which knows nothing of inference mode: such tensors refuse to travel.
-    payload = [torch.from_numpy(tensor.reshape(-1).view(torch.uint8).numpy()) for tensor in flat if tensor.numel()]
-    return [torch.tensor([len(header)]), torch.frombuffer(header, dtype=torch.uint8), *payload]
-
-
-def unpacked(pull: "Callable[[Tensor], Any]") -> "tuple[dict[str, Any], list[Tensor]]":
-    """What `packed` made, its frames filled one after another by `pull`."""
-    import torch
-
-    with torch.inference_mode(False):
-        pull(length := torch.empty(1, dtype=torch.int64))
-        pull(header := torch.empty(int(length), dtype=torch.uint8))
-        message = json.loads(header.numpy().tobytes())
-        tensors = [torch.empty(shape, dtype=getattr(torch, kind)) for kind, shape in message.pop("tensors")]
-        for tensor in tensors:
-            if tensor.numel():
-                pull(tensor.view(-1).view(torch.uint8))
-    return message, tensors
-
-
 def launched() -> bool:
     """Whether this process is one of several that were started together."""
     return "MASTER_ADDR" in os.environ and any(int(os.environ.get(name) or 1) > 1 for name in SIZES)
+
+
+def left_alone() -> bool:
+    """Whether several processes were asked for and accelerate started one: its --cpu starts more by mpirun only."""
+    names = os.environ
+    return {"MASTER_ADDR", "ACCELERATE_USE_CPU"} <= names.keys() and not any(name in names for name in SIZES)
 
 
 def joined() -> Crew:
@@ -183,12 +137,15 @@ def joined() -> Crew:
     import torch.distributed as dist
     from accelerate import PartialState
 
+    from .wire import Line
+
     state = PartialState(cpu=True, backend="gloo")  # reads what torchrun or mpirun say; devices are chosen here
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     if accelerator is not None and accelerator.type != "mps":
         devices = getattr(torch, accelerator.type)
         devices.set_device(state.local_process_index % devices.device_count())
-    return Crew(state.process_index, state.num_processes, dist.new_group(backend="gloo", timeout=PATIENCE))
+    line = Line(dist.new_group(backend="gloo", timeout=PATIENCE))
+    return Crew(state.process_index, state.num_processes, line)
 
 
 ALONE = Crew()

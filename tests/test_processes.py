@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -19,7 +18,8 @@ from tiny import TINY, command, contents
 from alrun import processes
 from alrun.errors import RunFailed
 from alrun.following import _answer
-from alrun.processes import CREW, Crew, Pass, launched, packed, part, unpacked
+from alrun.processes import CREW, Crew, Pass, launched, left_alone, part
+from alrun.wire import packed, unpacked
 
 # -- who computes what
 
@@ -40,22 +40,29 @@ def test_alone_nothing_is_sent() -> None:
     assert processes.crew().size == 1 and CREW.get(None) is None
 
 
-class Told(Crew):
-    """The main one of some processes, which are asked directly."""
+class Told:
+    """A line to processes that are asked directly."""
 
     def __init__(self, size: int, works: dict[int, Pass | Exception]) -> None:
-        super().__init__(0, size)
-        self.others, self.works, self.first, self.orders = works, {}, 0, []
+        self.size, self.works, self.first, self.orders = size, works, 0, []
 
-    def tell(self, message, tensors=None) -> None:
+    def tell(self, message, tensors) -> None:
         self.orders.append(message["do"])
-        if message["do"] == "round":
-            self.first = message["first"]
+        self.first = message.get("first", 0)
 
-    def _heard(self, rank: int):
-        message, tensors = _answer(Crew(rank, self.size), self.others[rank], self.first)
-        frames = iter(packed(message, tensors))
+    def heard(self, rank: int):
+        frames = iter(packed(*_answer(Crew(rank, self.size), self.works[rank], self.first)))
         return unpacked(lambda frame: frame.copy_(next(frames)))
+
+    def close(self) -> None:
+        self.orders.append("closed")
+
+
+class Gone(Told):
+    """A line whose other end does not answer any more."""
+
+    def heard(self, rank: int):
+        raise RuntimeError("Connection closed by peer")
 
 
 def counted(n: int, told: list[int]) -> Pass:
@@ -75,7 +82,7 @@ def test_shared_work_comes_back_in_order(n: int, size: int) -> None:
     told: dict[int, list[int]] = {rank: [] for rank in range(size)}
     works = {rank: counted(n, told[rank]) for rank in range(size)}
     alone = list(Crew().shared("x", {}, {}, counted(n, [])))
-    found = list(Told(size, works).shared("x", {}, {}, works[0]))
+    found = list(Crew(0, size, Told(size, works)).shared("x", {}, {}, works[0]))
     assert [batch.tolist() for batch, _ in found] == [batch.tolist() for batch, _ in alone]
     for (_, some), (_, same) in zip(found, alone, strict=True):
         assert all(torch.equal(one, other) for one, other in zip(some, same, strict=True))
@@ -85,19 +92,20 @@ def test_shared_work_comes_back_in_order(n: int, size: int) -> None:
 
 
 def test_light_work_and_single_batches_stay_here() -> None:
-    lonely = Told(3, {})
+    line = Told(3, {})
+    crew = Crew(0, 3, line)
     light = counted(9, [])._replace(light=True)
-    assert len(list(lonely.shared("x", {}, {}, light))) == 9
-    assert len(list(lonely.shared("x", {}, {}, counted(1, [])))) == 1
-    assert lonely.orders == []
+    assert len(list(crew.shared("x", {}, {}, light))) == 9
+    assert len(list(crew.shared("x", {}, {}, counted(1, [])))) == 1
+    assert line.orders == []
 
 
 def test_a_failure_elsewhere_is_named_and_the_next_pass_works() -> None:
-    works: dict = {1: counted(9, []), 2: RunFailed("out of memory: lower model.batch")}
-    crew = Told(3, works)
+    line = Told(3, {1: counted(9, []), 2: RunFailed("out of memory: lower model.batch")})
+    crew = Crew(0, 3, line)
     with pytest.raises(RunFailed, match=r"process 2 of 3: out of memory: lower model\.batch"):
         list(crew.shared("x", {}, {}, counted(9, [])))
-    crew.others[2] = counted(9, [])
+    line.works[2] = counted(9, [])
     assert len(list(crew.shared("x", {}, {}, counted(9, [])))) == 9
 
 
@@ -105,21 +113,30 @@ def test_a_failure_here_leaves_when_all_were_heard() -> None:
     def broken(rows: np.ndarray) -> list[torch.Tensor]:
         raise RunFailed("out of memory here")
 
-    crew = Told(2, {1: counted(9, [])})
+    line = Told(2, {1: counted(9, [])})
+    crew = Crew(0, 2, line)
     with pytest.raises(RunFailed, match="out of memory here"):
         list(crew.shared("x", {}, {}, counted(9, [])._replace(compute=broken)))
     crew.end()
-    assert crew.orders == ["x", "round", "end"]
+    assert line.orders == ["x", "round", "end", "closed"]
 
 
-def test_a_process_that_is_gone_is_said_and_not_waited_for() -> None:
-    crew = Crew(0, 2, SimpleNamespace())  # a line that is none
-    with (
-        pytest.raises(RunFailed, match=r"a process of 2 went away: committed cycles are kept"),
-        crew._connection("a process"),
-    ):
-        raise RuntimeError("Connection closed by peer")
-    crew.end()  # says nothing to nobody
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_in_the_middle_of_a_word_nothing_more_is_said(error: type[BaseException]) -> None:
+    def stopped(rows: np.ndarray) -> list[torch.Tensor]:
+        raise KeyboardInterrupt
+
+    line = Gone(2, {})
+    crew = Crew(0, 2, line)
+    work = counted(9, [])
+    if error is RuntimeError:
+        with pytest.raises(RunFailed, match="process 1 of 2 went away: committed cycles are kept"):
+            list(crew.shared("x", {}, {}, work))
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            list(crew.shared("x", {}, {}, work._replace(compute=stopped)))
+    crew.end()
+    assert line.orders == ["x", "round"]
 
 
 # -- what travels
@@ -166,6 +183,18 @@ def test_what_a_launcher_says(names: dict[str, str], several: bool, monkeypatch:
     for name, value in names.items():
         monkeypatch.setenv(name, value)
     assert launched() is several
+
+
+def test_asking_for_several_and_getting_one_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MASTER_ADDR", "ACCELERATE_USE_CPU", *processes.SIZES):
+        monkeypatch.delenv(name, raising=False)
+    assert not left_alone()
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "True")
+    assert not left_alone(), "one was asked for"
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    assert left_alone()
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert not left_alone()
 
 
 def test_launchers_of_processes_are_refused(here: Path) -> None:
