@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from .encoders.cache import root
 from .errors import UserError
-from .pretrained import located, quiet
+from .pretrained import located, package, quiet
 
 CHUNK = 1 << 22
 
@@ -56,14 +56,13 @@ def language_model(path: str, revision: str | None) -> Path:
 
 
 def pieces(name: str) -> list[Path]:
-    """The files of a packaged model. Packages are found, not imported: what they run when imported is their affair."""
+    """The files of a packaged model."""
     found = []
     for module, file in PACKAGES[name].pieces:
-        spec = importlib.util.find_spec(module)
-        path = Path(spec.origin).parent / file if spec is not None and spec.origin is not None else None
-        if path is None or not path.is_file():
+        folder = package(module)
+        if folder is None or not (folder / file).is_file():
             raise UserError(f"the model {name!r} is not installed: no {module}", PACKAGES[name].way_out)
-        found.append(path)
+        found.append(folder / file)
     return found
 
 

