@@ -1,6 +1,7 @@
 """One run in several processes: the same bytes as in one, whatever becomes of a process on the way."""
 
 import csv
+import json
 import os
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 import tiny_nets
 import torch
 from tiny import TINY, command, contents
+from tiny_lm import POOL, TASK, tiny_lm
 
 from alrun import processes
 from alrun.errors import RunFailed
@@ -244,6 +246,7 @@ def finish(folder: Path, asked: list[str], patch: pytest.MonkeyPatch) -> None:
     """Do the run in `folder`, or what is missing of it, in this process."""
     patch.chdir(folder)
     patch.setenv("ALRUN_CACHE", str(folder / "cache"))
+    patch.setattr("alrun.run.draw_run", lambda *_: [])
     result = command("run", *asked)
     assert result.exit_code == 0, result.output
 
@@ -255,21 +258,56 @@ def environment(folder: Path) -> dict[str, str]:
 def left(folder: Path) -> dict[str, bytes]:
     """What must not depend on the number of processes: all but costs, provenance and what names the folder."""
     (home,) = {path.parent for path in (folder / "outputs").rglob("run.json")}
-    names = [str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()]
+    names = [str(path.relative_to(home)) for path in home.rglob("*") if path.is_file() and path.parent.name != "plots"]
     kept = sorted(n for n in names if Path(n).name not in ("run.json", "run.log", "costs.jsonl", ".lock"))
     features = (folder / "cache" / "features").rglob("features.*")
     return contents(home, kept) | {path.name: path.read_bytes() for path in features}
 
 
+def together(folder: Path, asked: list[str]) -> str:
+    """What is said while two processes do the run in `folder`."""
+    result = subprocess.run([*BOTH, *asked], cwd=folder, env=environment(folder), capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    (provenance,) = (folder / "outputs").rglob("run.json")
+    assert json.loads(provenance.read_text())["processes"] == 2
+    return result.stdout
+
+
 @pytest.mark.slow
 def test_two_processes_leave_the_bytes_of_one(asked: list[str], alone: dict[str, bytes], here: Path) -> None:
-    result = subprocess.run([*BOTH, *asked], cwd=here, env=environment(here), capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.count("AULC") == 1, "one process speaks"
+    assert together(here, asked).count("AULC") == 1, "one process speaks"
     found = left(here)
     assert {"features.npy", "features.json", "metrics.jsonl", "selections.csv", "map.npz"} <= found.keys()
     assert sum(name.startswith("predictions/") for name in found) == 7
     assert found == alone
+
+
+@pytest.mark.slow
+def test_a_language_model_is_shared_too(tmp_path_factory: pytest.TempPathFactory, here: Path) -> None:
+    """Runs that go by how well completions are predicted: a pass over the pool of its own."""
+    folder = tmp_path_factory.mktemp("instruct")
+    pool = [f"{item.prompt} {k},{item.options[0]}" for k in ("one", "two", "three") for item in POOL]
+    task = [f"{item.prompt} {k},{k % 2}" for k in range(4) for item in TASK]
+    for name, rows in (("pool", ["ask,say", *pool]), ("task", ["text,label", *task])):
+        (folder / f"{name}.csv").write_text("\n".join(rows))
+    goal = {"train": f"{folder}/task.csv", "test": 0.5, "label": "label", "prompt": "'{text}'", "options": "[no, yes]"}
+    asked = [
+        *[
+            "dataset=instruct",
+            f"dataset.train={folder}/pool.csv",
+            "dataset.prompt='{ask}'",
+            "dataset.completion='{say}'",
+        ],
+        *[f"+dataset.goal.{name}={value}" for name, value in goal.items()],
+        *["dataset.target=2", "encoder=tfidf", "encoder.dimensions=4", "model=causal_lm", "model.batch=2"],
+        *[f"model.path={tiny_lm(folder / 'lm')}", "model.max_length=24", "model.rank=2", "model.min_steps=4"],
+        *["model.epochs=1", "model.checkpoints=2", "strategy=perplexity", "device=cpu"],
+        *["budget.phases=[{labels: 2, cycles: 2}]", "budget.unit=labels"],
+    ]
+    together(here, asked)
+    with pytest.MonkeyPatch.context() as patch:
+        finish(folder, asked, patch)
+    assert left(here) == left(folder)
 
 
 @pytest.mark.slow

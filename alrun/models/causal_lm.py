@@ -1,6 +1,6 @@
 """A causal language model with LoRA adapters, fine-tuned afresh on the completions of each cycle."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,12 +17,13 @@ from ..types import Learner, Predictor
 from .adapters import Lora, adapted
 from .backbone import recompute
 from .footprint import language_memory
+from .hearing import offer
 from .limits import at_least
 from .material import Material
 from .recipe import Precision, Recipe, in_half
 from .speaker import Speaker
 from .speech import Reader, Template
-from .training import Snapshot, fitting, trained
+from .training import Snapshot, fitting, mean_of_last_quarter, trained
 from .voice import Scoring, Voice, training_loss
 
 
@@ -152,6 +153,7 @@ def causal_lm(
     reader = Reader(network.tokenizer, template, max_length)
     voice = Voice(
         module=network.module,
+        files=list(digest(folder).values()),
         adapters=network.adapters,
         reader=reader,
         items=material.items,
@@ -161,6 +163,7 @@ def causal_lm(
         device=device,
         report=material.report,
     )
+    offer(voice)
 
     def learn(idx: Tensor, labels: Tensor, rng: np.random.Generator) -> Predictor:
         generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
@@ -181,12 +184,6 @@ def causal_lm(
         return Speaker(voice, snapshots, mean_of_last_quarter(seen))
 
     return learn
-
-
-def mean_of_last_quarter(losses: Sequence[float]) -> float:
-    """What training had come to, without another pass over what was trained on."""
-    last = losses[-max(1, len(losses) // 4) :]
-    return sum(last) / len(last)
 
 
 def _demand_room(module: nn.Module, max_length: int) -> None:

@@ -3,34 +3,22 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
 from ..numerics.completion import dense_completion_loss
+from ..processes import crew
 from ..types import Batch, Completions, Moments, Outputs, Part, Scope
 from .blocks import last_block
+from .hearing import ITEMS, Said, hearing
 from .keeping import adapter_files
 from .material import NEVER
 from .setting import room
-from .speech import gathered, tail
 from .speech import labels as predicted
-from .training import Snapshot, fitting
-from .voice import Scoring, Voice, listening
-
-PIECE = 256  # predictions whose probabilities over all words are held at once
-
-
-class Said(NamedTuple):
-    """Sums over the tokens of each option, (n, C) each, and what the last layer reads at the end of the prompt."""
-
-    nll: Tensor
-    entropy: Tensor
-    right: Tensor
-    tokens: Tensor  # 0 where an item has no such option
-    embeddings: Tensor  # (n, D)
+from .training import Snapshot
+from .voice import Scoring, Voice
 
 
 @dataclass(frozen=True)
@@ -78,27 +66,15 @@ class Speaker:
         shape, width = (len(rows), voice.n_classes), voice.module.get_output_embeddings().weight.shape[1]  # type: ignore[operator]
         nll, entropy, right, tokens = (torch.zeros(shape, device=voice.device) for _ in range(4))
         found = Said(nll, entropy, right, tokens.long(), room(len(rows), width, voice.device))
-        done = 0
-        with fitting(), listening(voice.module) as heard:
-            for at, some, inputs in voice.batches(rows, voice.batch):
-                place, keep = torch.from_numpy(at).to(voice.device), tail(some)
-                logits = voice.forward(self.snapshots[-1].parameters, inputs, keep)  # (b, K, V)
-                ends = torch.tensor([keep + int(row.at.min()) for row in some], device=voice.device)
-                found.embeddings[place] = heard[0][torch.arange(len(some), device=voice.device), ends].float()
-                every = gathered(some, voice.device)
-                for piece in torch.arange(len(every["row"]), device=voice.device).split(PIECE):
-                    row, end, token, option = (every[name][piece] for name in ("row", "at", "token", "option"))
-                    logs = logits[row, keep + end].float().log_softmax(1)  # (m, V)
-                    sums = (
-                        -logs.gather(1, token[:, None])[:, 0],
-                        -(logs.exp() * logs).sum(1),
-                        (logs.argmax(1) == token).float(),
-                        torch.ones_like(token),
-                    )
-                    for total, each in zip(found, sums, strict=False):
-                        total.index_put_((place[row], option), each, accumulate=True)
-                done += len(at)
-                voice.report("reading", done, len(rows))
+        parameters, done = self.snapshots[-1].parameters, 0
+        given = {**parameters, ITEMS: idx}
+        about = {"part": part, "files": voice.files}
+        for at, some in crew().shared("said", about, given, hearing(voice, parameters, rows)):
+            place = torch.from_numpy(at).to(voice.device)
+            for total, each in zip(found, some, strict=True):
+                total[place] = each.to(voice.device)
+            done += len(at)
+            voice.report("reading", done, len(rows))
         self.heard[key] = found
         return found
 
@@ -147,7 +123,7 @@ class Speaking:
     def batches(self, part: Part, idx: Tensor, labels: Tensor) -> Iterator[Batch]:
         """Batches of about one length; a completion that comes with its item is what it is under any label."""
         rows = [self.voice.row(part, int(i), int(y)) for i, y in zip(idx, labels, strict=True)]
-        for at, some, inputs in self.voice.batches(rows, self.voice.batch):
+        for at, some, inputs in self.voice.batches(rows):
             place = torch.from_numpy(at).to(self.voice.device)
             yield Batch(place, inputs, predicted(some, self.voice.device))
 

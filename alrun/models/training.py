@@ -1,6 +1,6 @@
 """The training of one cycle: from fresh adapters and a fresh head, for as many steps as are fixed before it starts."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -96,6 +96,12 @@ def trained(
                 rates = []
     optimizer.zero_grad()
     return found
+
+
+def mean_of_last_quarter(losses: Sequence[float]) -> float:
+    """What training had come to, without another pass over what was trained on."""
+    last = losses[-max(1, len(losses) // 4) :]
+    return sum(last) / len(last)
 
 
 def copied(named: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -24,6 +24,7 @@ class Voice:
     """What the trained models of a run share: the network, its reader and the items."""
 
     module: nn.Module
+    files: list[str]  # sha256 of what was loaded
     adapters: Any  # the peft config that put them in
     reader: Reader
     items: Mapping[Part, Sequence[Any]]
@@ -56,9 +57,9 @@ class Voice:
             return self.module(**given).logits
         return functional_call(self.module, dict(parameters), (), given).logits
 
-    def batches(self, rows: Sequence[Row], size: int) -> Iterator[tuple[np.ndarray, list[Row], dict[str, Tensor]]]:
+    def batches(self, rows: Sequence[Row]) -> Iterator[tuple[np.ndarray, list[Row], dict[str, Tensor]]]:
         """Positions, rows and inputs of about one length, the longest first."""
-        for at in by_length(np.array([len(row.tokens) for row in rows]), size):
+        for at in by_length(np.array([len(row.tokens) for row in rows]), self.batch):
             some = [rows[place] for place in at]
             yield at, some, collated(some, self.dtype, self.device)
 
