@@ -7,7 +7,7 @@ wait for their part (following.py). What travels is JSON and tensors, by gloo, w
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -89,10 +89,11 @@ class Crew:
             self.tell({"do": "run", "about": about})
 
     def end(self) -> None:
-        """Send the others home, if they listen."""
+        """Send the others home, if they listen: an interrupt may have reached them first."""
         if self.size > 1 and not self._open:
-            self.tell({"do": "end"})
-            self.line.close()
+            with suppress(RunFailed):
+                self.tell({"do": "end"})
+                self.line.close()
 
     def tell(self, message: Mapping[str, Any], tensors: "Mapping[str, Tensor] | None" = None) -> None:
         """From the main process to all others."""

@@ -141,6 +141,14 @@ def test_in_the_middle_of_a_word_nothing_more_is_said(error: type[BaseException]
     assert line.orders == ["x", "round"]
 
 
+def test_those_who_are_gone_need_not_be_sent_home() -> None:
+    class Silent(Told):
+        def tell(self, message, tensors) -> None:
+            raise RuntimeError("Connection reset by peer")
+
+    Crew(0, 2, Silent(2, {})).end()
+
+
 # -- what travels
 
 
