@@ -90,7 +90,7 @@ def test_the_real_package(name: str, tmp_path: Path) -> None:
         "import torch; from pathlib import Path; from alrun.pretrained import load, Dtype\n"
         f"folder, kind = Path({folders.pop()!r}), 'AutoModelForCausalLM'\n"
         "t, m = load(folder, 'AutoTokenizer', Dtype.float32, 'cpu', 'eager', kind)\n"
-        "said = t('The capital of France is', return_tensors='pt')\n"
+        "said = t('The Eiffel Tower is in the city of', return_tensors='pt')\n"
         "print(t.decode(m(**said).logits[0, -1].argmax()))"
     )
     done = subprocess.run([sys.executable, "-c", check], env=env, capture_output=True, text=True, check=True)
