@@ -14,12 +14,14 @@ import psutil
 import pytest
 import tiny_nets
 import torch
-from tiny import TINY, command, contents
+from numpy.random import default_rng
+from tiny import TINY, command, contents, tiny
 from tiny_lm import POOL, TASK, tiny_lm
 
 from alrun import processes
+from alrun.config import plain
 from alrun.errors import RunFailed
-from alrun.following import _answer
+from alrun.following import Helper, _answer
 from alrun.processes import CREW, Crew, Pass, launched, left_alone, part
 from alrun.wire import packed, unpacked
 
@@ -149,6 +151,30 @@ def test_those_who_are_gone_need_not_be_sent_home() -> None:
     Crew(0, 2, Silent(2, {})).end()
 
 
+def test_a_process_with_other_data_says_so(here: Path) -> None:
+    helper = Helper(Crew(1, 2), {"run": plain(tiny()), "features": "those of other data"})
+    with pytest.raises(RunFailed, match="its data or its encoder's weights differ from those of the main process"):
+        helper.work("encode", {"done": 0}, {})
+
+
+def test_a_network_with_other_weights_says_so(tmp_path: Path) -> None:
+    material, labels = tiny_nets.texts()
+    crew = Crew(1, 2)
+    token = CREW.set(crew)
+    try:
+        model = tiny_nets.learner(material, tiny_nets.bert(tmp_path))(torch.arange(4), labels[:4], default_rng(0))
+    finally:
+        CREW.reset(token)
+    about = {"part": "test", "files": list(model.setting.backbone.files.values())}
+    given = {**model.parameters, "rows": torch.arange(12)}
+    work = crew.offers["embed"](about, dict(given))
+    found = torch.cat([work.compute(at)[0] for at in work.batches])
+    order = torch.from_numpy(np.concatenate(work.batches))
+    assert torch.equal(found, model.outputs("test", torch.arange(12)).embeddings[order])
+    with pytest.raises(RunFailed, match=r"its weights of .* differ from those of the main process"):
+        crew.offers["embed"]({**about, "files": ["of others"]}, dict(given))
+
+
 # -- what travels
 
 
@@ -221,8 +247,18 @@ def test_launchers_of_processes_are_refused(here: Path) -> None:
 # -- the whole of it
 
 LAUNCH = (sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2")
-QUIET = ("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0")
-BOTH = (*LAUNCH, *QUIET, "-m", "alrun", "run")
+QUIET = ("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "-m", "alrun", "run")
+
+
+def both(asked: list[str]) -> list[str]:
+    """The run on two processes; they meet where nobody else does."""
+    return [*LAUNCH, "--main_process_port", str(free_port()), *QUIET, *asked]
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
@@ -274,7 +310,7 @@ def left(folder: Path) -> dict[str, bytes]:
 
 def together(folder: Path, asked: list[str]) -> str:
     """What is said while two processes do the run in `folder`."""
-    result = subprocess.run([*BOTH, *asked], cwd=folder, env=environment(folder), capture_output=True, text=True)
+    result = subprocess.run(both(asked), cwd=folder, env=environment(folder), capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     (provenance,) = (folder / "outputs").rglob("run.json")
     assert json.loads(provenance.read_text())["processes"] == 2
@@ -324,7 +360,7 @@ def test_a_killed_process_ends_the_run_and_it_goes_on(
     rank: int, asked: list[str], alone: dict[str, bytes], here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     launcher = subprocess.Popen(
-        [*BOTH, *asked], cwd=here, env=environment(here), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        both(asked), cwd=here, env=environment(here), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
     while not any(path.stat().st_size for path in here.rglob("metrics.jsonl")):
         assert launcher.poll() is None, launcher.communicate()[1].decode()
@@ -345,9 +381,7 @@ def test_a_killed_process_ends_the_run_and_it_goes_on(
 
 @pytest.mark.slow
 def test_started_as_by_mpirun_one_process_speaks(here: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     meeting |= {"OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_LOCAL_SIZE": "2"}
     started = [
         subprocess.Popen(
