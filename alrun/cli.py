@@ -138,7 +138,7 @@ def run(
             terminal.plan(plan(cell))
         return
     if not many:
-        with terminal.Screen() as screen, _log_named(cells[0].folder):
+        with terminal.Screen() as screen, _log_named(cells[0].folder), _nothing_left(cells[0]):
             _say_reused(execute(cells[0], screen, fresh=fresh))
         return
     from .sweep import sweep
@@ -158,6 +158,20 @@ def _log_named(folder: Path) -> Iterator[None]:
         log = folder / "run.log"
         terminal.failure(str(error), log if log.exists() else None)
         raise typer.Exit(1) from error
+
+
+@contextmanager
+def _nothing_left(cell: Any) -> Iterator[None]:
+    """A mistake that shows only when the model and the strategy meet leaves no folder of a run that cannot be."""
+    from .rundir import RunDir
+
+    there = next(path for path in (cell.folder, *cell.folder.parents) if path.exists())
+    try:
+        yield
+    except UserError:
+        if there != cell.folder:
+            RunDir(cell.folder).forget(there)
+        raise
 
 
 def _say_reused(outcome: Any) -> None:

@@ -136,6 +136,18 @@ class RunDir:
                 elif entry.name != ".lock":
                     entry.unlink()
 
+    def forget(self, above: Path) -> None:
+        """Take the folder away, and those between it and `above` that this leaves empty; labels from people stay."""
+        with self.lock():
+            if self.metrics():
+                return  # another process got further
+            self.clear()
+            (self.path / ".lock").unlink()
+        for folder in (self.path, *self.path.parents):
+            if folder == above or any(folder.iterdir()):
+                return
+            folder.rmdir()
+
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a JSON file whole or not at all."""
         text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"

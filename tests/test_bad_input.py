@@ -23,6 +23,8 @@ TEXTS = {
     "constant.csv": re.sub(r",[xyz]\n", ",x\n", GOOD),
     "unseen.csv": GOOD.replace(",x\n", ",w\n"),
     "fewer.csv": GOOD.replace("a,b,", "a,c,"),
+    "semi.csv": GOOD.replace(",", ";"),
+    "tabs.csv": GOOD.replace(",", "\t"),
     "ids.csv": "a,kind\n" + "".join(f"{i},c{i}\n" for i in range(30)),
     "empty.csv": "",
     "header.csv": "a,b,words,kind\n",
@@ -144,6 +146,7 @@ ROWS: list[tuple[str, Words, str]] = [
     ("ls of nothing", ["ls", "strategy"], "did you mean strategies?"),
     ("ls foo", ["ls", "foo"], "nothing called 'foo' to list"),
     ("ls missing path", ["ls", "runs", "nowhere"], "no such path: nowhere"),
+    ("ls of a folder", ["ls", "mine"], "alrun ls runs mine"),
     ("show unknown", ["show", "bagde"], "did you mean badge?"),
     ("show folder", ["show", "mine"], "is no run folder"),
     ("show nothing", ["show"], "Missing argument"),
@@ -163,6 +166,9 @@ ROWS: list[tuple[str, Words, str]] = [
     ("misspelt root key", [*DIGITS, "sed=1"], "did you mean seed?"),
     ("misspelt group", [*DIGITS, "strategi=badge"], "did you mean strategy?"),
     ("misspelt part key", [*DIGITS, "strategy=maxherding", "strategy.sgima=1"], "did you mean strategy.sigma?"),
+    ("short part key", [*DIGITS, "strategy=uherding", "strategy.sigm=1"], "did you mean strategy.sigma?"),
+    ("part without options", [*DIGITS, "strategy=random", "strategy.sigm=1"], "the chosen strategy has no options"),
+    ("key unlike any", [*DIGITS, "strategy=maxherding", "strategy.zzzz=1"], "its options: kernel, sigma"),
     ("smuggled key", [*DIGITS, "+nope=1"], "'nope' not in 'Run'"),
     ("smuggled nested key", [*DIGITS, "+budget.foo=1"], "'foo' not in 'BudgetConfig'"),
     ("smuggled part key", [*DIGITS, "strategy=maxherding", "+strategy.foo=1"], "its options: kernel, sigma"),
@@ -189,7 +195,12 @@ ROWS: list[tuple[str, Words, str]] = [
     ("no phases", [*DIGITS, "budget.phases=[]"], "the budget has no phases"),
     ("a phase of nothing", [*DIGITS, "budget.phases=[{labels: 0, cycles: 3}]"], "0 labels and 3 cycles buys nothing"),
     ("a phase's key", [*DIGITS, "budget.phases=[{labels: 1, cylces: 3}]"], "cylces"),
-    ("phases that are none", [*DIGITS, "budget.phases=7"], "budget.phases=7"),
+    (
+        "phases that are none",
+        [*DIGITS, "budget.phases=7"],
+        "a list of phases: 'budget.phases=[{labels: 3, cycles: 4}]'",
+    ),
+    ("one cycle over pool", ["run", "dataset=wine", "budget=high"], "lower the labels of a cycle"),
     ("budget over pool", ["run", "dataset=digits", "budget=high"], "asks for 10000 labels, the pool has 1208 items"),
     ("initial over pool", [*DIGITS, "budget.initial=random", "budget.initial_labels=99"], "the pool has 150 items"),
     ("initial unused", [*DIGITS, "budget.initial_labels=3"], "is not used with budget.initial=none"),
@@ -230,6 +241,8 @@ ROWS: list[tuple[str, Words, str]] = [
     ("test share", [*TABLE, "dataset.test=1.5"], "is not a share between 0 and 1"),
     ("empty file", [*FILES, "dataset.train=mine/empty.csv", "dataset.label=kind"], "empty.csv"),
     ("no rows", [*FILES, "dataset.train=mine/header.csv", "dataset.label=kind"], "has no rows"),
+    ("semicolons", [*FILES, "dataset.train=mine/semi.csv", "dataset.label=kind"], "semicolons between its columns"),
+    ("tabs", [*FILES, "dataset.train=mine/tabs.csv", "dataset.label=kind"], "tabs: name it .tsv"),
     ("unknown ending", [*FILES, "dataset.train=mine/table.xyz", "dataset.label=kind"], "does not read .xyz"),
     ("broken lines", [*FILES, "dataset.train=mine/broken.jsonl", "dataset.label=kind"], "line 2 is not JSON"),
     ("lists in lines", [*FILES, "dataset.train=mine/list.jsonl", "dataset.label=kind"], "is not an object"),
@@ -298,6 +311,36 @@ def test_is_one_panel_and_writes_nothing(words: Words, fragment: str, stage: Pat
     assert "Traceback" not in result.output
     assert result.stdout == ""
     assert tree(stage) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "fragment"),
+    [
+        (["strategy=alfamix", "model=knn"], "a linear last layer"),
+        (["strategy=less_instruct"], "this model has its last layer alone"),
+        (["model=causal_lm"], "reads prompts and completions"),
+        (["strategy=maxherding", "strategy.sigma=-1"], "strategy.sigma=-1.0 is not a radius"),
+        (["strategy=uherding", "strategy.sigma=0"], "strategy.sigma=0.0 is not a radius"),
+        (["strategy=badge_herding", "strategy.sigma=nan"], "strategy.sigma=nan is not a radius"),
+    ],
+)
+def test_what_shows_only_in_the_first_cycle_leaves_no_folder(words: list[str], fragment: str, stage: Path) -> None:
+    before = tree(stage)
+    result = command(*DIGITS, *words, "runs_dir=new/place")
+    assert result.exit_code == 2, result.output
+    assert squeezed(fragment) in squeezed(result.stderr)
+    assert result.stderr.count("╭") == 1
+    assert tree(stage) == before and not Path("new").exists()
+
+
+def test_what_was_there_before_stays(stage: Path) -> None:
+    argv = [*DIGITS, "strategy=alfamix", "model=knn", "runs_dir=there"]
+    mine = Path("there/notes.txt")
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    assert command(*argv).exit_code == 2
+    assert list(Path("there").rglob("*")) == [mine]
+    shutil.rmtree("there")
 
 
 def test_a_damaged_cache_is_named(stage: Path, monkeypatch: pytest.MonkeyPatch, shared_cache: Path) -> None:
