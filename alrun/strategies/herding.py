@@ -1,10 +1,12 @@
 """MaxHerding and UHerding: cover the pool, or its uncertain part, with the labelled set."""
 
+import math
 from enum import StrEnum
 
 import torch
 from torch import Tensor
 
+from ..errors import UserError
 from ..numerics.calibration import best_temperature
 from ..numerics.coverage import Greedy, covered_by
 from ..numerics.distances import smallest_distance, unit_rows
@@ -35,8 +37,15 @@ def memory(size: Size) -> int:
     return size.pool * (4 * size.features + 6 * PER_ITEM + 100) + table + 12 * TILE["cpu"] ** 2 + 24 * BLOCK * 64
 
 
+def demand_radius(sigma: float) -> None:
+    """UserError for a kernel without a width: its sign would vanish in the square, and 0 makes every similarity nan."""
+    if not 0 < sigma < math.inf:
+        raise UserError(f"strategy.sigma={sigma} is not a radius", "any number above 0")
+
+
 def start(view: View, weights: Tensor, kernel: Kernel, sigma: float) -> Greedy:
     """Greedy coverage of the unlabelled items, given the labelled ones."""
+    demand_radius(sigma)
     rows = Rows(view.signals.features(view.unlabelled), kernel, sigma, block=BLOCK)
     covered = covered_by(rows, unit_rows(view.signals.features(view.labelled)))  # (u,)
     tile = TILE["cpu" if view.unlabelled.device.type == "cpu" else "cuda"]

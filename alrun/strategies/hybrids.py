@@ -23,7 +23,7 @@ from ..numerics.uncertainty import MEASURES, Uncertainty
 from ..registry import strategy
 from ..types import Selection, Size, View
 from .clustering import fill
-from .herding import BLOCK, LEADERS, PER_ITEM, TILE, Calibration, fit_temperature, take
+from .herding import BLOCK, LEADERS, PER_ITEM, TILE, Calibration, demand_radius, fit_temperature, take
 from .herding import memory as herding_memory
 
 BETA = 10  # what the estimate of memory assumes
@@ -54,6 +54,7 @@ def cover(view: View, items: Tensor, n: int, rows: Rows, weights: Tensor, covere
 
 def radius(labelled: Tensor, sigma: float, adaptive: bool) -> float:
     """The smallest distance between two of the labelled unit rows; `sigma` if there are no two, or not adaptive."""
+    demand_radius(sigma)
     smallest = smallest_distance(labelled, block=1024) if adaptive else float("inf")
     return smallest if smallest < float("inf") else sigma
 
