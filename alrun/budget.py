@@ -43,7 +43,8 @@ def fit(batches: Sequence[int], start: int, pool: int, clip: bool) -> list[int]:
             affordable += spent <= pool
         raise UserError(
             f"the budget asks for {wanted} labels, the pool has {pool} items",
-            f"lower the cycles to {affordable}, or budget.clip=true stops when the pool is used up",
+            (f"lower the cycles to {affordable}" if affordable else "lower the labels of a cycle")
+            + ", or budget.clip=true stops when the pool is used up",
         )
     served, left = [], max(0, pool - start)
     for size in batches:

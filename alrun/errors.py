@@ -36,15 +36,31 @@ REFUSALS = {
     errno.EACCES: "no permission to write",
     errno.EPERM: "no permission to write",
 }
+EXAMPLES = {"budget.phases": "a list of phases: 'budget.phases=[{labels: 3, cycles: 4}]'"}
 EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray", "optuna": "optuna"}
 
 
 def nearest(word: str, known: Sequence[str]) -> list[str]:
     """A did-you-mean hint, if one is near."""
-    group = word.rpartition(".")[0]
-    near = [key for key in known if key.rpartition(".")[0] == group] or known
-    close = difflib.get_close_matches(word, near, n=1)
-    return [f"did you mean {close[0]}?"] if close else []
+    group, dot, end = word.rpartition(".")
+    beside = _beside(group, known)
+    if not beside:
+        group, dot, end, beside = "", "", word, list(known)
+    close = difflib.get_close_matches(end, beside, n=1)  # by what differs: a long common beginning makes all alike
+    return [f"did you mean {group}{dot}{close[0]}?"] if close else []
+
+
+def _beside(group: str, known: Sequence[str]) -> list[str]:
+    """The last parts of the dotted keys in a group."""
+    return [key.rpartition(".")[2] for key in known if key.rpartition(".")[0] == group]
+
+
+def _ways(name: str, known: Sequence[str]) -> list[str]:
+    """The nearest key, or else what can be set beside it."""
+    group = name.rpartition(".")[0]
+    others = [key for key in _beside(group, known) if key not in ("name", "method")] if group in known else []
+    offered = f"its options: {', '.join(others)}" if others else f"the chosen {group} has no options"
+    return nearest(name, known) or ([offered] if group in known else [])
 
 
 def explain(error: Exception, known: Sequence[str]) -> UserError:
@@ -70,13 +86,14 @@ def explain(error: Exception, known: Sequence[str]) -> UserError:
     reason = str(error.__cause__).splitlines()[0] if error.__cause__ and str(error.__cause__) else ""
     merging = re.match(r"Error merging override (.+)", text)
     if merging:
-        return UserError(f"bad value in {merging.group(1)!r}", reason)
+        example = EXAMPLES.get(merging.group(1).partition("=")[0])
+        return UserError(f"bad value in {merging.group(1)!r}", example or reason)
     key = re.search(r"(?:Could not (?:override|append to config|delete from config)[^']*'\+?)([^'=]+)", text)
     if key:
         name = key.group(1).strip().rstrip(".")
         if name in known and reason:
             return UserError(f"bad value for {name!r}", reason)
-        return UserError(f"no config key {name!r}", *nearest(name, known), "alrun run --cfg shows every key")
+        return UserError(f"no config key {name!r}", *_ways(name, known), "alrun run --cfg shows every key")
     place = getattr(error, "problem_mark", None)
     if place is not None:
         return UserError(f"{place.name} is not YAML: line {place.line + 1}: {getattr(error, 'problem', '')}")

@@ -33,6 +33,8 @@ def show(what: str, paths: Sequence[Path], *, as_json: bool, extra: Path | None)
         found = options(GROUPS[what], extra)
     else:
         known = ["runs", *GROUPS]
+        if Path(what).is_dir():
+            raise UserError(f"nothing called {what!r} to list", f"runs below a folder: alrun ls runs {what}")
         raise UserError(f"nothing called {what!r} to list", *nearest(what, known), f"one of {', '.join(known)}")
     if as_json:
         print(json.dumps(found, indent=1, ensure_ascii=False))

@@ -80,9 +80,11 @@ def snapshot(path: str, revision: str | None, way_out: str) -> Path:
     try:
         return ask(local=False)
     except (OSError, ValueError) as error:
-        from huggingface_hub.constants import HF_HUB_CACHE
+        from huggingface_hub.constants import HF_HUB_CACHE, HF_HUB_OFFLINE
 
         reason = str(error).strip().splitlines()[0]
+        if HF_HUB_OFFLINE:
+            reason = "it was not fetched before, and HF_HUB_OFFLINE forbids to look for it"
         raise UserError(
             f"the model {path!r} could not be fetched from the Hugging Face hub: {reason}",
             way_out,

@@ -37,6 +37,7 @@ def files(cfg: DatasetConfig) -> Source:
             )
     frame = read(train)
     label = str(cfg.label)
+    _demand_columns(frame, train)
     first = _content(train, frame, cfg.input, label)
     rows = Rows(first.items, _labels(frame, label, train.name))
     if not isinstance(test, Path):
@@ -115,6 +116,18 @@ def read(path: Path) -> Any:
     except (ValueError, OSError) as error:  # pandas' and pyarrow's parsers derive theirs from these
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"{path.name} cannot be read: {reason}", f"is it really {suffix[1:]}?") from error
+
+
+def _demand_columns(frame: Any, path: Path) -> None:
+    """UserError for one column whose name holds what other programs set between columns."""
+    for sign, called in ((";", "semicolons"), ("\t", "tabs")):
+        if len(frame.columns) == 1 and sign in str(frame.columns[0]) and path.suffix.lower() in (".csv", ".tsv"):
+            ways = "tabs: name it .tsv" if sign == "\t" else "save it with commas between the columns"
+            raise UserError(f"{path.name} has {called} between its columns, not {_called(path)}", ways)
+
+
+def _called(path: Path) -> str:
+    return "tabs" if path.suffix.lower() == ".tsv" else "commas"
 
 
 def _separator(path: Path) -> str:

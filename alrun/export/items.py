@@ -26,6 +26,8 @@ def write_selected(folder: Path, out: Path) -> list[Path]:
     from ..prepare import load_run
 
     run, home = load_run(folder), RunDir(folder)
+    if not home.selections():
+        raise UserError("it has bought nothing yet", f"alrun resume {folder}")
     source = load(run.dataset, run.plugins)
     known = home.provenance().get("fingerprint")
     if known != source.fingerprint:

@@ -53,6 +53,8 @@ class RunFiles:
     def rows(self) -> list[dict[str, Any]]:
         """What metrics.jsonl says of each committed cycle. A last line without an end was never committed."""
         path = self.inside("metrics.jsonl")
+        if not path.exists() and self.facts:
+            raise self._nothing_yet(path)
         with _readable(path):
             lines = path.read_text(encoding="utf-8").split("\n")[:-1]
             rows = [json.loads(line) for line in lines]
@@ -61,8 +63,11 @@ class RunFiles:
                     raise ValueError(f"line {cycle + 1} is not cycle {cycle}")
                 int(row["n_labelled"])
         if not rows:
-            raise UserError(f"{path} has no committed cycle", f"alrun resume {self.folder} goes on with the run")
+            raise self._nothing_yet(path)
         return rows
+
+    def _nothing_yet(self, path: Path) -> UserError:
+        return UserError(f"{path} has no committed cycle", f"alrun resume {self.folder} goes on with the run")
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
