@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from . import registry
-from .errors import UserError
+from .errors import UNSET, UserError, explain
 from .identity import YOUNGER
 from .registry import config_dir as config_dir
 from .registry import option as option
@@ -152,6 +152,8 @@ def strict(cfg: DictConfig) -> Run:
         assert isinstance(plain, dict)
         run = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Run), plain))
     except OmegaConfBaseException as error:
+        if UNSET.search(str(error)):
+            raise explain(error, ()) from error
         raise UserError(str(error).splitlines()[0], "alrun run --cfg shows every key") from error
     assert isinstance(run, Run)
     check(run)
@@ -167,7 +169,10 @@ def check(run: Run) -> None:
         if kind == "encoder" and part["name"] == "auto":
             continue  # settled when the data are known
         named = {key: part[key] for key in ("name", "method") if part.get(key)}
-        setattr(run, kind, named | registry.options(kind, part, run.plugins))
+        values = registry.options(kind, part, run.plugins)
+        lost = [key for key, value in values.items() if value != value]
+        _demand(not lost, f"{kind}.{', '.join(lost)} is nan, which is no number", f"alrun show {kind}/{part['name']}")
+        setattr(run, kind, named | values)
     if registry.diagnostic(run.strategy, run.plugins) and not run.strategy["name"].endswith(DIAGNOSTIC):
         called = {
             "name": run.strategy["name"] + DIAGNOSTIC,

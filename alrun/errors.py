@@ -36,6 +36,7 @@ REFUSALS = {
     errno.EACCES: "no permission to write",
     errno.EPERM: "no permission to write",
 }
+UNSET = re.compile(r"Environment variable '(\w+)' not found")
 EXAMPLES = {"budget.phases": "a list of phases: 'budget.phases=[{labels: 3, cycles: 4}]'"}
 EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray", "optuna": "optuna"}
 
@@ -79,6 +80,12 @@ def explain(error: Exception, known: Sequence[str]) -> UserError:
     if override is not None and type(error).__name__ == "OverrideParseException":
         return UserError(
             f"cannot read {override!r}", "an override is key=value; quote brackets and spaces for the shell"
+        )
+    unset = UNSET.search(text)
+    if unset:
+        name = unset.group(1)
+        return UserError(
+            f"the environment variable {name} is not set, and the config asks for it", f"export {name}=..."
         )
     several = re.match(r"Ambiguous value for argument '([^']+)'", text)
     if several:

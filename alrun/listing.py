@@ -93,7 +93,12 @@ def _show_runs(found: Sequence[dict[str, Any]], paths: Sequence[Path]) -> None:
         status: sum(1 for run in found if run["status"] == status)
         for status in ("done", "running", "asking", "killed", "failed")
     }
-    text = " · ".join([f"{len(found)} runs", *(f"{count} {status}" for status, count in counts.items() if count)])
+    text = " · ".join(
+        [
+            f"{len(found)} run{'s' * (len(found) != 1)}",
+            *(f"{count} {status}" for status, count in counts.items() if count),
+        ]
+    )
     ways = f"      finish them: alrun resume {' '.join(map(str, paths))}" if counts["killed"] + counts["failed"] else ""
     terminal.say(text + ways, "dim")
 

@@ -58,7 +58,9 @@ class RunDir:
             found = json.loads((self.path / "run.json").read_text())
         except (FileNotFoundError, ValueError):
             return {}
-        schema = found.get("schema") if isinstance(found, dict) else None
+        if not isinstance(found, dict) or "schema" not in found:
+            raise UserError(f"{self.path} is no run: its run.json is not alrun's", "name another folder")
+        schema = found["schema"]
         if not isinstance(schema, int) or schema > SCHEMA:
             raise UserError(
                 f"{self.path} was written in schema {schema}, this alrun knows schema {SCHEMA}",
@@ -95,7 +97,8 @@ class RunDir:
 
     def status(self) -> str:
         """done, running, asking (for labels), failed or killed: computed from the files, never stored."""
-        if self.summary() is not None:
+        summary = self.summary()
+        if summary is not None and _told(summary) in (0, len(self.metrics())):
             return "done"
         if self.locked():
             return "running"
@@ -204,7 +207,7 @@ class RunDir:
             for path in self.path.glob("models/*"):
                 if path.name not in {Path(_model(cycle)).name for cycle in range(whole)}:
                     shutil.rmtree(path)
-            if len(((self.summary() or {}).get("labels") or {}).get("points") or ()) != whole:
+            if _told(self.summary() or {}) != whole:
                 (self.path / "summary.json").unlink(missing_ok=True)
         return whole
 
@@ -241,6 +244,11 @@ def translated(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = REFUSALS.get(error.errno or 0, error.strerror or str(error))
         raise RunFailed(f"cannot write in {path}: {reason}") from error
+
+
+def _told(summary: Mapping[str, Any]) -> int:
+    """The cycles that a summary tells of; a metrics.jsonl that was cut afterwards has fewer."""
+    return len((summary.get("labels") or {}).get("points") or ())
 
 
 def _model(cycle: int) -> str:

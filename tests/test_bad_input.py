@@ -115,6 +115,21 @@ def elsewhere() -> list[str]:
     return ["strategy=random", "seed=4"]
 
 
+def foreign() -> str:
+    """A folder that another program wrote."""
+    path = Path("foreign/run.json")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text('{"project": "another"}')
+    return "foreign"
+
+
+def unset() -> list[str]:
+    """A config that asks for an environment variable."""
+    path = Path("mine/experiment/elsewhere.yaml")
+    path.write_text("# @package _global_\ndataset:\n  train: ${oc.env:ALRUN_NOWHERE}/train.csv\n")
+    return ["--config-dir", "mine", "experiment=elsewhere"]
+
+
 def damaged_cache() -> list[str]:
     """A run that would need cached features whose file was cut."""
     import os
@@ -191,6 +206,8 @@ ROWS: list[tuple[str, Words, str]] = [
     ("absent device", [*DIGITS, "device=cuda:99"], "cuda:99"),
     ("strategy's type", [*DIGITS, "strategy=maxherding", "strategy.sigma=wide"], "could not be converted to Float"),
     ("strategy's member", [*DIGITS, "strategy=maxherding", "strategy.kernel=rfb"], "rfb"),
+    ("model's nan", [*DIGITS, "model.penalty=nan"], "model.penalty is nan"),
+    ("variable not set", lambda: [*DIGITS, *unset()], "the environment variable ALRUN_NOWHERE is not set"),
     ("model's type", [*DIGITS, "model.penalty=strong"], "could not be converted to Float"),
     ("no phases", [*DIGITS, "budget.phases=[]"], "the budget has no phases"),
     ("a phase of nothing", [*DIGITS, "budget.phases=[{labels: 0, cycles: 3}]"], "0 labels and 3 cycles buys nothing"),
@@ -282,6 +299,9 @@ ROWS: list[tuple[str, Words, str]] = [
     ("newer run, afresh", lambda: [*DIGITS, *newer(), "--fresh"], "update alrun"),
     ("newer run, in a sweep", lambda: ["run", "-m", *TINY, *newer()[:1], "seed=1,6"], "was written in schema 2"),
     ("newer run, shown", lambda: (newer(), ["show", folder(1)])[1], "was written in schema 2"),
+    ("foreign, resumed", lambda: ["resume", foreign()], "foreign is no run: its run.json is not alrun's"),
+    ("foreign, shown", lambda: ["show", foreign()], "foreign is no run"),
+    ("foreign, compared", lambda: ["compare", foreign()], "foreign: its run.json is not alrun's"),
     ("edited config", lambda: [*DIGITS, *edited()], "was changed by hand"),
     ("edited config, resumed", lambda: (edited(), ["resume", folder(2)])[1], "was changed by hand"),
     ("torn config", lambda: [*DIGITS, *torn()], "cannot be read"),
@@ -321,7 +341,7 @@ def test_is_one_panel_and_writes_nothing(words: Words, fragment: str, stage: Pat
         (["model=causal_lm"], "reads prompts and completions"),
         (["strategy=maxherding", "strategy.sigma=-1"], "strategy.sigma=-1.0 is not a radius"),
         (["strategy=uherding", "strategy.sigma=0"], "strategy.sigma=0.0 is not a radius"),
-        (["strategy=badge_herding", "strategy.sigma=nan"], "strategy.sigma=nan is not a radius"),
+        (["strategy=badge_herding", "strategy.sigma=inf"], "strategy.sigma=inf is not a radius"),
     ],
 )
 def test_what_shows_only_in_the_first_cycle_leaves_no_folder(words: list[str], fragment: str, stage: Path) -> None:

@@ -51,7 +51,7 @@ def test_damaged_running_and_foreign_folders_are_named_and_the_rest_goes_on(tmp_
         "do not rise": lambda home: (home / "metrics.jsonl").write_text(
             (home / "metrics.jsonl").read_text().replace('"n_labelled": 40', '"n_labelled": 20')
         ),
-        "tells of 3 cycles, metrics.jsonl of 2": lambda home: (home / "metrics.jsonl").write_text(
+        "metrics.jsonl of 2; alrun resume computes": lambda home: (home / "metrics.jsonl").write_text(
             "".join((home / "metrics.jsonl").read_text().splitlines(True)[:2])
         ),
         "failed: ValueError: boom": lambda home: (

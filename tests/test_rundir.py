@@ -124,6 +124,22 @@ def test_a_newer_schema_is_refused(home: RunDir, schema: object) -> None:
     assert "update alrun" in caught.value.hints[0]
 
 
+@pytest.mark.parametrize("text", ['{"project": "another"}', "[1]"])
+def test_a_foreign_folder_is_no_run(home: RunDir, text: str) -> None:
+    (home.path / "run.json").write_text(text)
+    with pytest.raises(UserError, match="is no run"):
+        home.provenance()
+
+
+def test_a_finished_run_that_lost_cycles_is_to_be_resumed(home: RunDir) -> None:
+    home.write_json("run.json", {"schema": 1})
+    home.write_json("summary.json", {"labels": {"points": [0, 2]}})
+    (home.path / "metrics.jsonl").write_text('{"cycle": 0}\n{"cycle": 1}\n')
+    assert home.status() == "done"
+    (home.path / "metrics.jsonl").write_text('{"cycle": 0}\n')
+    assert home.status() == "killed"
+
+
 def test_only_one_holds_the_lock(home: RunDir) -> None:
     with home.lock(), pytest.raises(RunFailed, match="another process is at work"), RunDir(home.path).lock():
         raise AssertionError("two hold the lock")

@@ -66,14 +66,15 @@ def _unusable(files: RunFiles) -> str | None:
         return "foreign: its run.json is not alrun's"
     home.provenance()  # refuses what a newer alrun wrote
     status = home.status()
+    points = ((home.summary() or {}).get("labels") or {}).get("points") or ()
+    if points and len(points) != len(files.rows):
+        told = f"summary.json tells of {len(points)} cycles, metrics.jsonl of {len(files.rows)}"
+        return f"damaged: {told}; alrun resume computes what is missing"
     if status != "done":
         error = files.facts.get("error") or {}
         reason = f": {error.get('type')}: {error.get('message')}" if status == "failed" else ""
         done = len(home.metrics())
         return f"{status}{reason}: {done} of {len(files.facts.get('batches') or ()) + 1} cycles"
-    points = ((home.summary() or {}).get("labels") or {}).get("points") or ()
-    if points and len(points) != len(files.rows):
-        return f"damaged: summary.json tells of {len(points)} cycles, metrics.jsonl of {len(files.rows)}"
     counts = [int(row["n_labelled"]) for row in files.rows]
     if any(after <= before for before, after in pairwise(counts)):
         return f"damaged: the label counts in metrics.jsonl do not rise: {counts}"

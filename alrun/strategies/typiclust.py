@@ -34,6 +34,8 @@ def typiclust(
     min(labelled + n, `max_clusters`) clusters of unit features, those with the fewest labels first. The clustering is
     of the pool alone, where released code also fits it on its validation split.
     """
+    if min_cluster_size < 0:
+        raise UserError(f"strategy.min_cluster_size={min_cluster_size} is negative", "0 or more")
     for name, value in (("neighbours", neighbours), ("max_clusters", max_clusters)):
         if value < 1:
             raise UserError(f"strategy.{name}={value} is below 1", f"strategy.{name}=1 or more")
