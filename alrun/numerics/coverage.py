@@ -18,7 +18,9 @@ from .rows import Rows
 TIE = 1e-12  # relative difference of gains that is rounding
 ROUNDED_SUM = 1 + 1e-5  # a sum of upper bounds stays one
 FRONT = 8  # times `leaders`: bounds that are refreshed at a time where lists make it cheap
-RETRY = 32  # lists may fit after so small a part of all columns
+RETRY = 32  # lists may fit after so small a part of all columns; twice as many after each vain attempt
+NOISE = 1e-13  # gains up to so much of all weights are zero
+FLOOR = 0.1 * NOISE  # similarities up to it cover nothing: all points together gain less than the noise by them
 
 Exact = tuple[float, Tensor, Tensor]  # a gain, the points that are covered better, and how well
 
@@ -43,13 +45,14 @@ class Greedy:
     def __init__(self, rows: Rows, weights: Tensor, covered: Tensor, *, leaders: int, tile: int, per_item: int) -> None:
         self.rows, self.weights, self.leaders, self.tile = rows, weights, leaders, tile
         self.covered = covered.where(weights > 0, math.inf)  # (n,) float64; what has no weight gives no gain
-        self.low = (self.covered * rows.low).to(rows.dtype)  # (n,) just below
+        self.low = (self.covered * rows.low).clamp_(min=FLOOR).to(rows.dtype)  # (n,) just below
         self.light = weights.to(rows.dtype)
-        self.noise = 1e-13 * float(weights.sum())
+        self.noise = NOISE * float(weights.sum())
         self.capacity = per_item * len(rows)
         self.reach: Reach | None = None
         self.front: Front | None = None
         self.computed = 0  # columns since memory was last asked for lists
+        self.patience = len(rows) / RETRY  # columns until it is asked again
         self.bound = self._all_bounds()  # (n,) float64, -1 once picked
 
     def _lists_fit(self) -> bool:
@@ -103,7 +106,8 @@ class Greedy:
 
     def _least(self, best: float) -> float:
         """What a bound must be above for its candidate to matter beside a gain of `best`."""
-        return max(best * (1 - TIE) - self.noise, self.noise)
+        missed = FLOOR / NOISE * self.noise  # what bounds may lack
+        return max(best * (1 - TIE) - self.noise, self.noise) - missed
 
     def _by_columns(self) -> dict[int, Exact]:
         """All candidates that may be best, without lists: leaders are computed anew until none is ahead."""
@@ -158,8 +162,8 @@ class Greedy:
 
     def pick(self) -> tuple[int, float]:
         """The next position and its gain; the lowest position among equal gains."""
-        if self.reach is None and self.computed > len(self.rows) / RETRY:
-            self.computed = 0
+        if self.reach is None and self.computed > self.patience:
+            self.computed, self.patience = 0, 2 * self.patience
             if self._lists_fit():
                 self.bound = torch.minimum(self.bound, self._all_bounds())
         exact = self._by_lists(self.reach) if self.reach else self._by_columns()
@@ -177,7 +181,7 @@ class Greedy:
         """Points (e,) are now covered at least this well."""
         covered = torch.maximum(self.covered.index_select(0, point), near)
         self.covered[point] = covered
-        self.low[point] = (covered * self.rows.low).to(self.low.dtype)
+        self.low[point] = (covered * self.rows.low).clamp_(min=FLOOR).to(self.low.dtype)
 
     def tidy(self) -> None:
         """Forget what can no longer matter, so that the next batch is faster."""

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alrun import registry
+from alrun.numerics import bounds, coverage
 from alrun.numerics.coverage import Greedy, covered_by
 from alrun.numerics.distances import smallest_distance, unit_rows
 from alrun.numerics.kernels import Kernel, similarity
@@ -173,3 +174,19 @@ def test_the_memo_is_dropped_when_the_pool_or_the_kernel_is_another(dtype):
     assert ask(other, 0.9, first, memo) == ask(other, 0.9, first, {})
     assert ask(other, 0.9, [7, 8], memo) == ask(other, 0.9, [7, 8], {})
     assert ask(other, 0.9, [8, 7, 100, 101], memo) == ask(other, 0.9, [8, 7, 100, 101], {})
+
+
+@pytest.mark.parametrize(("per_item", "fits"), [(8, True), (0, False)])
+def test_what_hardly_covers_takes_no_room_and_no_time(monkeypatch, per_item, fits):
+    """With a narrow kernel all similarities but a few are next to nothing: lists hold the few, and fit at once."""
+    x = torch.from_numpy(np.random.default_rng(0).standard_normal((1500, 24))).float()
+    weights = torch.from_numpy(np.random.default_rng(1).random(1500))
+    tried = []
+    monkeypatch.setattr(coverage, "listed", lambda *given: tried.append(1) or bounds.listed(*given))
+    monkeypatch.setattr(Greedy, "_lists_fit", lambda self: True)  # wrongly, if there is no room at all
+    rows, covered = Rows(x, Kernel.rbf, 0.1, block=512), torch.zeros(1500, dtype=torch.float64)
+    greedy = Greedy(rows, weights, covered, leaders=64, tile=256, per_item=per_item)
+    picks = [greedy.pick()[0] for _ in range(200)]
+    assert (greedy.reach is not None) == fits
+    assert len(tried) <= 12  # of 200 picks: vain attempts become rarer
+    assert picks == weights.argsort(descending=True)[:200].tolist()  # each covers itself alone
