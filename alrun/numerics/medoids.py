@@ -39,8 +39,10 @@ class Medoids:
         promise = torch.full_like(self.first, -torch.inf)  # (n,)
         for at in self._candidates(promise):
             promise[at] = self._rises(self._columns(at)).amax(1)
+        if float(promise.max()) <= 0:
+            return
         before = -1
-        while self.swaps != before and float(promise.max()) > 0:
+        while self.swaps != before:  # a swap with a late candidate may make an early one worth it
             before = self.swaps
             for at in self._candidates(promise):
                 promise[at] = self._swap_with(at)

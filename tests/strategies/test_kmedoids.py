@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from arrays import ArraySignals, view
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from alrun import registry
@@ -26,6 +26,7 @@ def value(k: torch.Tensor, weights: torch.Tensor, base: torch.Tensor, picks) -> 
 
 
 @settings(deadline=None, max_examples=40)
+@example(seed=0, n=20, count=2, kernel=Kernel.rbf, sigma=1.0, blocks=(3, 2), twins=False, covered=False)
 @given(
     seed=st.integers(0, 10**6),
     n=st.integers(3, 24),
