@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Group
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -145,7 +145,9 @@ class SweepTable:
     def finish(self) -> None:
         """The table as it ended."""
         self.over = True
-        terminal.console.print(self.render(), width=None if terminal.console.is_terminal else PIPE)
+        # A console narrows what it is told to print wider than itself, and takes a pipe for 80 columns.
+        console = terminal.console if terminal.console.is_terminal else Console(width=PIPE, highlight=False)
+        console.print(self.render())
 
 
 @contextmanager

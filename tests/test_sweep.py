@@ -107,6 +107,9 @@ def test_a_sweep_and_the_same_again_and_more(own: Path) -> None:
     first = command(*asked)
     assert first.exit_code == 0, first.output
     assert "4 of 4 done · 0 failed" in first.stdout
+    table = first.stdout.partition("run  ")[2].splitlines()[1:5]
+    assert all("margin-" in line or "random-" in line for line in table), "in a pipe a folder's name is not broken"
+    assert all(line.rstrip().endswith("done") for line in table)
     before = summaries()
     assert len(before) == 4
     again = command(*asked)

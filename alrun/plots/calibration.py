@@ -40,7 +40,7 @@ def draw_calibration(run: RunFiles, folder: Path, formats: Sequence[str]) -> lis
     figure = new_figure(5.2, 5.6)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     upper.plot([0, 1], [0, 1], color="#9A9A9A", linewidth=1, linestyle=(0, (4, 2)))
-    upper.annotate("calibrated", (0.055, 0.075), color="#777777", fontsize=8, rotation=38, rotation_mode="anchor")
+    upper.annotate("calibrated", (0.86, 0.79), color="#777777", fontsize=8, rotation=38, rotation_mode="anchor")
     tables = []
     for rank, cycle in enumerate(spread(kept, CYCLES)):
         found = run.arrays(_predictions(cycle), "test_prediction", "test_confidence")

@@ -96,7 +96,7 @@ def draw_gains(
     shown = told.loc[mean.index, keys].fillna("–").to_numpy(dtype=object)
     _grid(axes, list(mean.index), labels, shown, image, bold=places > 0)
     figure.colorbar(image, ax=axes, label=label, pad=0.02, format=lambda value, _: tell(value))
-    head(figure, f"gain over {baseline}, mean over label counts and seeds; ¹ ² ³ best of a column")
+    head(figure, f"gain over {baseline}, mean over label counts and seeds", "¹ ² ³ best of a column")
     return save(figure, gains, folder, "gains", formats)
 
 
