@@ -84,7 +84,8 @@ def against_random(runs: pd.DataFrame, column: str, over: str, values: list[obje
         cells = []
         for value in values:
             here = mine[mine[over] == value]
-            cells.append(gain(here, base[value], column) if len(here) > 1 else "")
+            fewer = f", {len(here)} seeds" if len(here) < len(base[value]) else ""
+            cells.append(gain(here, base[value], column) + fewer if len(here) > 1 else "")
         rows.append([f"`{name}`", *cells])
     level = [f"{base[value][column].mean():.1f}" if len(base[value]) else "" for value in values]
     order = sorted(rows, key=lambda row: -sum(float(cell.strip("*").split()[0]) for cell in row[1:] if cell))
