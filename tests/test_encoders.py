@@ -244,6 +244,10 @@ def test_a_model_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None
         raise OSError("no network here\nmore")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(UserError, match=r"'me/mine' could not be fetched .*: .* HF_HUB_OFFLINE forbids"):
+        build(texts(), "hub", path="me/mine")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     with pytest.raises(UserError, match=r"'me/mine' could not be fetched .*: no network here") as caught:
         build(texts(), "hub", path="me/mine")
     assert caught.value.hints[0] == "encoder.path takes a folder too"

@@ -234,13 +234,14 @@ def test_asking_for_several_and_getting_one_is_noticed(monkeypatch: pytest.Monke
 
 
 def test_launchers_of_processes_are_refused(here: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="the extra joblib is not installed")
     token = CREW.set(Crew(0, 2))
     try:
-        result = command("run", "-m", *TINY, "seed=0,1", "hydra/launcher=submitit_local")
+        result = command("run", "-m", *TINY, "seed=0,1", "hydra/launcher=joblib")
     finally:
         CREW.reset(token)
     said = " ".join(result.stderr.split())
-    assert result.exit_code == 2 and "submitit_local starts processes" in said
+    assert result.exit_code == 2 and "joblib starts processes" in said
     assert "the runs follow one another" in said
 
 
