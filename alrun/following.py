@@ -1,6 +1,7 @@
 """The processes beside the main one: they wait, compute their part of what it shares, and are silent."""
 
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -27,11 +28,22 @@ def in_company(command: Callable[[], Any]) -> None:
     CREW.set(crew)
     if crew.rank:
         follow(crew)
-        return
+        leave(0)
     try:
         command()
+    except SystemExit as ending:  # how Typer ends, whatever happened
+        crew.end()
+        leave(ending.code if isinstance(ending.code, int) else int(ending.code is not None))
     finally:
         crew.end()
+
+
+def leave(code: int) -> None:
+    """End without taking anything apart: threads of gloo that are slow to go would abort the process then."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def follow(crew: Crew) -> None:
@@ -44,7 +56,7 @@ def follow(crew: Crew) -> None:
     try:
         _serve(crew)
     except RuntimeError:  # gloo's own: the main process is gone
-        sys.exit(1)
+        leave(1)
 
 
 def _serve(crew: Crew) -> None:
