@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
 
 from alrun.plots.files import RunFiles
 from alrun.plots.style import BLACK, BLUE, VERMILLION, head, new_figure, save, styled
 from alrun.rundir import RunDir, below
+from alrun.stats.intervals import t_interval
 
 PAGES = Path(__file__).resolve().parent.parent / "docs" / "results"
 OPEN, CLOSE = "<!-- made by scripts/reproductions.py -->", "<!-- end -->"
@@ -55,19 +55,16 @@ def _sum(run: RunFiles, note: str) -> float:
     return float(run.metrics[f"strategy/{note}"].sum()) if f"strategy/{note}" in run.metrics else float("nan")
 
 
-def paired(runs: pd.DataFrame, rival: pd.DataFrame, column: str) -> tuple[float, float, np.ndarray]:
-    """Mean difference to a rival in the seeds that both have, half of its interval, and the differences."""
-    both = runs.set_index("seed")[column] - rival.set_index("seed")[column]
-    values = both.dropna().to_numpy()
-    half = student.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else np.nan
-    return float(values.mean()), float(half), values
+def paired(runs: pd.DataFrame, rival: pd.DataFrame, column: str) -> np.ndarray:
+    """Differences to a rival in the seeds that both have."""
+    return (runs.set_index("seed")[column] - rival.set_index("seed")[column]).dropna().to_numpy()
 
 
 def gain(runs: pd.DataFrame, rival: pd.DataFrame, column: str) -> str:
-    """`+1.2 (0.8 to 1.6)`, bold where the interval leaves out zero."""
-    mean, half, _ = paired(runs, rival, column)
-    text = f"{mean:+.1f} ({mean - half:+.1f} to {mean + half:+.1f})"
-    return f"**{text}**" if abs(mean) > half else text
+    """`+1.2 (+0.8 to +1.6)`, bold where the interval leaves out zero."""
+    mean, low, high = t_interval(paired(runs, rival, column), 0.95)
+    text = f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
+    return f"**{text}**" if low > 0 or high < 0 else text
 
 
 def markdown(header: list[str], rows: list[list[str]]) -> str:
@@ -99,7 +96,7 @@ def nearest_neighbour(root: Path) -> str:
     runs = read(root / "nearest_neighbour")
     base, rows = runs[runs["strategy"] == "random"], []
     for name, mine in runs.groupby("strategy"):
-        wins = "" if name == "random" else f"{int((paired(mine, base, 'aulc')[2] > 0).sum())}/{len(mine)}"
+        wins = "" if name == "random" else f"{int((paired(mine, base, 'aulc') > 0).sum())}/{len(mine)}"
         means = [f"{mine[column].mean():.1f}" for column in ("aulc", "final")]
         rows.append([f"`{name}`", str(len(mine)), *means, "" if name == "random" else gain(mine, base, "aulc"), wins])
     rows.sort(key=lambda row: -float(row[2]))
@@ -155,14 +152,16 @@ def draw_radius(runs: pd.DataFrame, fixed: pd.DataFrame) -> None:
     """AULC against the radius, mean and 95 % t interval over seeds."""
     figure = new_figure(6.4, 3.6)
     axes = figure.subplots()
-    table = runs.groupby(["strategy", "radius"])["aulc"].agg(["mean", "std", "count"]).reset_index()
-    table["half"] = table["std"] * student.ppf(0.975, table["count"] - 1) / table["count"] ** 0.5
+    rows = []
+    for (name, value), mine in runs.groupby(["strategy", "radius"]):
+        mean, low, high = t_interval(mine["aulc"], 0.95)
+        rows.append({"strategy": name, "radius": value, "seeds": len(mine), "mean": mean, "low": low, "high": high})
+    table = pd.DataFrame(rows)
     for name, colour, marker in (("probcover", VERMILLION, "s"), ("maxherding", BLUE, "o")):
         mine = table[table["strategy"] == name]
-        label = f"{name}, {RADIUS[name]} ({int(mine['count'].min())} seeds)"
-        axes.errorbar(
-            mine["radius"], mine["mean"], mine["half"], color=colour, marker=marker, capsize=2.5, label=label
-        )  # fmt: skip
+        label = f"{name}, {RADIUS[name]} ({mine['seeds'].min()} seeds)"
+        half = mine["high"] - mine["mean"]
+        axes.errorbar(mine["radius"], mine["mean"], half, color=colour, marker=marker, capsize=2.5, label=label)
     for name, colour, dash in (("probcover", VERMILLION, (0, (5, 1.5))), ("random", BLACK, (0, (1.5, 1.2)))):
         mine = fixed[fixed["strategy"] == name]
         if mine.empty:

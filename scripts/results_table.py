@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import t as student
 
 from alrun.rundir import RunDir, below
+from alrun.stats.intervals import t_interval
 
 HEADER = ("dataset", "model", "budget", "strategy", "seeds", "aulc", "final", "gain", "gain_low", "gain_high", "ahead")
 
@@ -44,10 +44,9 @@ def rows(
         aulc, final = np.array(list(seeds.values())).mean(axis=0)
         shared = sorted(set(seeds) & set(base))
         gains = np.array([seeds[seed][0] - base[seed][0] for seed in shared])
-        half = student.ppf(0.975, len(gains) - 1) * gains.std(ddof=1) / len(gains) ** 0.5 if len(gains) > 1 else np.nan
-        gain = gains.mean() if len(gains) and name != "random" else np.nan
+        gain, low, high = t_interval(gains, 0.95) if len(gains) and name != "random" else (np.nan,) * 3
         ahead = f"{int((gains > 0).sum())}/{len(gains)}" if name != "random" else ""
-        values = (*setting, name, len(seeds), aulc, final, gain, gain - half, gain + half, ahead)
+        values = (*setting, name, len(seeds), aulc, final, gain, low, high, ahead)
         table.append(dict(zip(HEADER, values, strict=True)))
     return sorted(table, key=lambda row: -float(str(row["aulc"])))
 
