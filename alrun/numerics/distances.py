@@ -16,6 +16,14 @@ def unit_rows(x: Tensor) -> Tensor:
     return x / length.where(length > 0, 1)
 
 
+def unit_copy(x: Tensor, *, block: int) -> Tensor:
+    """(n, F) the rows scaled to length 1, in the precision of x; made in place, `block` rows at a time."""
+    copy = torch.empty_like(x)
+    for start in range(0, len(x), block):
+        copy[start : start + block] = unit_rows(x[start : start + block])
+    return copy
+
+
 def squared_distances(x: Tensor, y: Tensor, *, chunk: int) -> Tensor:
     """(n, m) squared Euclidean distances of float64 rows of length 1 (or 0); exactly 0 for equal rows.
 

@@ -6,7 +6,7 @@ from torch import Tensor
 from ..errors import UserError
 from ..numerics.balls import Balls, greedy_balls
 from ..numerics.coverage import covered_by
-from ..numerics.distances import unit_rows
+from ..numerics.distances import unit_copy, unit_rows
 from ..numerics.kernels import Kernel
 from ..numerics.purity import largest_pure_radius, other_class_distances
 from ..numerics.rows import Rows
@@ -50,11 +50,8 @@ def pure_radius(view: View, purity: float) -> float:
     """The largest delta at which this share of open balls holds a single pseudo-class, k-means with C clusters."""
     everyone = torch.cat([view.unlabelled, view.labelled]).sort().values
     features = view.signals.features(everyone)
-    points = _unit(features)
+    points = unit_copy(features, block=TILE)  # (N, F)
     classes = clusters(points, min(view.n_classes, len(points)), view.rng, full=True)[0]
     radius = largest_pure_radius(other_class_distances(points, classes), purity)
     return min(radius, LONGEST) if radius > 0 else torch.finfo(torch.float32).eps
 
-
-def _unit(features: Tensor) -> Tensor:
-    return torch.cat([unit_rows(part).to(features.dtype) for part in features.split(TILE)])

@@ -5,7 +5,7 @@ from enum import StrEnum
 import torch
 
 from ..errors import UserError
-from ..numerics.distances import unit_rows
+from ..numerics.distances import unit_copy
 from ..numerics.typicality import typical_points
 from ..registry import strategy
 from ..types import Selection, Size, View
@@ -41,7 +41,7 @@ def typiclust(
             raise UserError(f"strategy.{name}={value} is below 1", f"strategy.{name}=1 or more")
     everyone = torch.cat([view.unlabelled, view.labelled]).sort().values  # (N,)
     features = view.signals.features(everyone)
-    points = torch.cat([unit_rows(part).to(features.dtype) for part in features.split(BATCH)])  # (N, F)
+    points = unit_copy(features, block=BATCH)  # (N, F)
     found = clusters(points, min(len(view.labelled) + n, max_clusters, len(points)), view.rng)[0]
     labelled = torch.isin(everyone, view.labelled)
     size = {"k": neighbours, "min_size": min_cluster_size}
