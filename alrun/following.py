@@ -29,13 +29,14 @@ def in_company(command: Callable[[], Any]) -> None:
     if crew.rank:
         follow(crew)
         leave(0)
+    code = 0
     try:
         command()
     except SystemExit as ending:  # how Typer ends, whatever happened
-        crew.end()
-        leave(ending.code if isinstance(ending.code, int) else int(ending.code is not None))
+        code = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
     finally:
         crew.end()
+    leave(code)
 
 
 def leave(code: int) -> None:
