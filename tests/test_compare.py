@@ -301,6 +301,9 @@ def test_what_cannot_be_shown_is_said(tmp_path: Path) -> None:
     told = "\n".join(found.notes)
     assert "no finished run of the baseline random" in told and "takes one of badge" in told
     assert found.ranks is None and found.penalty is None and found.differences.empty
+    with pytest.raises(UserError, match="no finished run of the baseline badgee") as caught:
+        comparison.compare([alone], asked(baseline="badgee"))
+    assert "did you mean badge?" in caught.value.hints
     assert "the seeds of badge gave one and the same curve" in told
     to_latex(found), to_markdown(found), to_json(found)
 

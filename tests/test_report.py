@@ -243,6 +243,12 @@ def test_damage_in_one_run_leaves_the_rest(tmp_path: Path, name: str) -> None:
         assert any(one["label"] == "random" and one["predictions"] for one in page.data["tracks"])
 
 
+def test_a_baseline_that_no_run_has_is_a_mistake(runs: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="baseline rnadom"):
+        made([runs], tmp_path / "report.html", baseline="rnadom")
+    assert not list(tmp_path.iterdir())
+
+
 def test_unfinished_and_foreign_folders_are_named(tmp_path: Path) -> None:
     runs = text_runs(tmp_path, seeds=2)
     one, other, third = sorted(runs.glob("*/*/*/*"))[:3]

@@ -6,7 +6,7 @@ version of the code is another line, or is left out with a sentence.
 
 from .entries import Collection, Entry, LeftOut
 from .read import candidates, collect
-from .tables import costs, curves, higher_is_better, metric_key
+from .tables import costs, curves, demand_baseline, higher_is_better, metric_key
 
 __all__ = [
     "Collection",
@@ -16,6 +16,7 @@ __all__ = [
     "collect",
     "costs",
     "curves",
+    "demand_baseline",
     "higher_is_better",
     "metric_key",
 ]

@@ -7,6 +7,7 @@ import pandas as pd
 from ..errors import UserError, nearest
 from .entries import DAMAGE, Collection, Entry, LeftOut
 
+USUAL = "random"  # --baseline by default: nobody asked for it by name
 LOWER = ("nll", "brier", "ece", "mae", "mse", "rmse", "loss", "entropy", "error")
 
 
@@ -18,6 +19,15 @@ def metric_key(collection: Collection, metric: str) -> str:
             return key
     shown = sorted(key.removeprefix("test/") for key in known if key.startswith("test/") and "recall/" not in key)
     raise UserError(f"no run has the metric {metric!r}", *nearest(metric, shown), f"one of {', '.join(shown)}")
+
+
+def demand_baseline(collection: Collection, baseline: str) -> None:
+    """Raise UserError for a baseline that was asked for and that no run has; the usual one may be absent."""
+    known = sorted({entry.strategy for entry in collection.entries})
+    if baseline not in (USUAL, *known):
+        raise UserError(
+            f"no finished run of the baseline {baseline}", *nearest(baseline, known), f"one of {', '.join(known)}"
+        )
 
 
 def higher_is_better(key: str) -> bool:

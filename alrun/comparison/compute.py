@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from .. import stats
-from ..collect import Collection, LeftOut, collect, costs, curves, higher_is_better, metric_key
+from ..collect import Collection, LeftOut, collect, costs, curves, demand_baseline, higher_is_better, metric_key
 from ..errors import UserError
 from .reference import thresholds
 
@@ -75,6 +75,7 @@ def compare(paths: Sequence[Path], options: Options) -> Comparison:
         reasons = [f"{out.folder}: {out.reason}" for out in collection.left_out[:2]]
         shown = ", ".join(map(str, paths))
         raise UserError(f"no finished run below {shown}", *(reasons or ["alrun run ... makes one"]))
+    demand_baseline(collection, options.baseline)
     key = metric_key(collection, options.metric)
     higher = higher_is_better(key)
     table, missing, late = curves(collection, key)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import __version__
-from ..collect import Collection, Entry, collect
+from ..collect import Collection, Entry, collect, demand_baseline
 from ..errors import UserError
 from . import calibration, curves, items, scenes, tables, tracks, words
 from .markup import Html, embedded, join, tag
@@ -47,6 +47,8 @@ def write_report(
     collection = collect(paths, any_version=any_version)
     if not collection.entries and not collection.left_out:
         raise UserError(f"no run below {', '.join(map(str, paths))}", "alrun run ... makes one, alrun ls lists them")
+    if collection.entries:
+        demand_baseline(collection, baseline)
     page, notes = render(collection, paths, library, baseline=baseline, metric=metric, include_items=include_items)
     content = page.encode()
     _write(out, content)
