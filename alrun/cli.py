@@ -132,10 +132,10 @@ def run(
     for cell in cells:
         demand_same(cell, fresh=fresh)
     if dry_run:
-        from .plan import plan
+        from .plan import plans
 
-        for cell in cells:
-            terminal.plan(plan(cell))
+        for lines in plans(cells):
+            terminal.plan(lines)
         return
     if not many:
         with terminal.Screen() as screen, _log_named(cells[0].folder), _nothing_left(cells[0]):

@@ -1,5 +1,6 @@
 """`--dry-run`: what a run would do, and what it would take."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from . import registry
@@ -11,12 +12,20 @@ from .rundir import RunDir
 from .types import Size
 
 
-def plan(prepared: Prepared) -> dict[str, Any]:
-    """Cycles, labels, work and estimates, as lines of name -> text."""
+def plans(cells: Sequence[Prepared]) -> Iterator[dict[str, Any]]:
+    """For each cell of a sweep its cycles, labels, work and estimates, as lines of name -> text."""
+    widths: dict[str, tuple[str, int]] = {}  # an encoder that must be fitted to say its width is asked once
+    for cell in cells:
+        key = cache.key(cell.source, cell.encoder)
+        if key not in widths:
+            widths[key] = _features(cell.source, cell.encoder)
+        yield _plan(cell, *widths[key])
+
+
+def _plan(prepared: Prepared, cached: str, width: int) -> dict[str, Any]:
     run, dataset, source = prepared.run, prepared.dataset, prepared.source
     batches, start = prepared.batches, len(prepared.start)
     committed = len(RunDir(prepared.folder).metrics())
-    cached, width = _features(source, prepared.encoder)
     size = Size(len(dataset.pool), start + sum(batches), max(batches), dataset.n_classes, width, width)
     memory = registry.memory(run.strategy, size, run.plugins)
     needed = getattr(registry.find("model", run.model, run.plugins), "memory", None)

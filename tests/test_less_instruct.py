@@ -16,7 +16,7 @@ from alrun.launch import cells
 from alrun.loop import cycles
 from alrun.models.causal_lm import opened
 from alrun.models.speech import Reader, Template
-from alrun.plan import plan
+from alrun.plan import plans
 from alrun.prepare import prepare
 from alrun.run import Quiet, encode, execute, material
 from alrun.rundir import RunDir
@@ -102,7 +102,7 @@ def test_a_finished_run_and_one_that_continues(small) -> None:
 
 
 def test_a_plan_names_the_memory_of_the_model(small) -> None:
-    assert "model " in plan(prepare(small("strategy=random")))["memory"]
+    assert "model " in next(plans([prepare(small("strategy=random"))]))["memory"]
 
 
 def test_adapters_are_kept_and_a_run_that_goes_on_keeps_them_too(small) -> None:

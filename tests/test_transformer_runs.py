@@ -17,7 +17,7 @@ from alrun.config import Run, config_dir, option
 from alrun.errors import UserError
 from alrun.launch import cells
 from alrun.loop import cycles
-from alrun.plan import plan
+from alrun.plan import plans
 from alrun.prepare import prepare
 from alrun.reporter import Quiet
 from alrun.run import execute
@@ -126,7 +126,7 @@ def test_presets(preset: str, asked: list[str]) -> None:
 
 
 def test_a_plan_names_the_memory_of_the_model(asked: list[str]) -> None:
-    said = {more: plan(prepare(composed(asked, *more)))["memory"] for more in ((), ("model.train=full",))}
+    said = {more: next(plans([prepare(composed(asked, *more))]))["memory"] for more in ((), ("model.train=full",))}
     assert all("model " in text for text in said.values()) and len(set(said.values())) == 2
 
 

@@ -1,7 +1,6 @@
 """ProbCover: cover as many pool items as possible with balls of radius delta."""
 
 import torch
-from torch import Tensor
 
 from ..errors import UserError
 from ..numerics.balls import Balls, greedy_balls
@@ -54,4 +53,3 @@ def pure_radius(view: View, purity: float) -> float:
     classes = clusters(points, min(view.n_classes, len(points)), view.rng, full=True)[0]
     radius = largest_pure_radius(other_class_distances(points, classes), purity)
     return min(radius, LONGEST) if radius > 0 else torch.finfo(torch.float32).eps
-
