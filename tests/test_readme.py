@@ -11,7 +11,7 @@ def test_the_first_screen_has_the_two_commands() -> None:
     commands = re.findall(r"```bash\n(pip install .*)\n```", README)
     assert commands == [
         "pip install -c constraints.txt '.[demo]' && alrun run strategy=badge budget=low",
-        "pip install -c constraints.txt -e '.[demo,datasets,hub,vision,joblib,test]' && python -m pytest",
+        "pip install -c constraints.txt -e '.[demo,datasets,hub,vision,joblib,test]' && python -m pytest -n 2",
     ]
 
 
