@@ -10,7 +10,7 @@ from alrun.launch import cells
 from alrun.plan import plans
 from alrun.prepare import prepare
 
-SWEEP = ["dataset=digits", "dataset.pool=60", "budget=low", "strategy=random,badge", "seed=range(2)"]
+SWEEP = ["dataset=digits", "dataset.pool=200", "budget=low", "strategy=random,badge", "seed=range(2)"]
 
 
 def test_an_encoder_that_is_fitted_to_know_its_width_is_fitted_once(

@@ -266,7 +266,7 @@ def test_unfinished_and_foreign_folders_are_named(tmp_path: Path) -> None:
     assert written.runs == 0 and "No finished run was found" in page.words
 
 
-def test_what_does_not_fit_is_said(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_does_not_fit_is_said(page: Page, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = (runs.parent / "report.html").stat().st_size
     data = Page((runs.parent / "report.html").read_text(encoding="utf-8")).data
     pack = len(data["items"][0]["packed"])  # may take half of the room: here, less than it needs
