@@ -116,7 +116,7 @@ def test_texts_cannot_leave_their_place(page: Page, runs: Path) -> None:
     assert tag("p", "<x>&", title='"') == '<p title="&quot;">&lt;x&gt;&amp;</p>'
 
 
-def test_the_page_is_small(runs: Path) -> None:
+def test_the_page_is_small(page: Page, runs: Path) -> None:
     assert (runs.parent / "report.html").stat().st_size < 3e6
 
 
