@@ -4,7 +4,11 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tiny_nets
+import torch
+from fake_runs import finished_run
 from typer.testing import CliRunner
 
 from alrun.cli import app
@@ -29,6 +33,37 @@ def test_the_example_strategy_runs_as_the_page_says(in_checkout: Path) -> None:
     (folder,) = [path.parent for path in in_checkout.rglob("summary.json")]
     assert "density-low" in str(folder)
     assert len(RunDir(folder).metrics()) == 6
+
+
+def python_of(page: str) -> str:
+    """The one Python block of a page."""
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    return block
+
+
+def test_tables_are_read_as_the_page_on_comparing_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for seed in range(3):
+        finished_run(tmp_path / "outputs", "random", seed, [0.1, 0.3 + seed / 100, 0.5])
+        finished_run(tmp_path / "outputs", "badge", seed, [0.1, 0.5, 0.6 + seed / 100])
+    exec(python_of("docs/compare.md"), {})
+    said = capsys.readouterr().out
+    assert said.startswith("[] []") and "digits · none-linear · low    badge      3" in said
+
+
+def test_gradients_are_asked_for_as_the_page_says(tmp_path: Path) -> None:
+    material, labels = tiny_nets.texts()
+    learn = tiny_nets.learner(material, tiny_nets.bert(tmp_path / "bert"), train="lora")
+    predictor = learn(torch.arange(8), labels[:8], np.random.default_rng(0))
+    target = torch.arange(8)
+    known = {"predictor": predictor, "folder": tmp_path / "store", "idx": torch.tensor([5, 9, 2])}
+    known |= {"labels": labels[known["idx"]], "target_idx": target, "target_labels": target % 3}
+    exec(python_of("docs/gradients.md"), known)
+    lengths = torch.as_tensor(np.array(known["rows"])).norm(dim=1)
+    products = torch.as_tensor(np.array(known["rows"])) @ known["goal"] / known["goal"].norm()
+    assert torch.allclose(known["scores"][:, 0].float(), (products / lengths).float(), atol=1e-5)
 
 
 @pytest.mark.parametrize("shown, file", [("python", "density.py"), ("yaml", "mine/strategy/density.yaml")])
