@@ -67,6 +67,8 @@ function wire() {
   byId("play").addEventListener("click", play);
   byId("curve-numbers").addEventListener("toggle", drawNumbers);
   document.addEventListener("keydown", (event) => { if (event.key === "Escape" && process.open) { process.pinned = null; showItem(null); } });
+  document.addEventListener("keydown", () => { process.pointing = false; }, true);
+  document.addEventListener("mousemove", (event) => { if (event.movementX || event.movementY) process.pointing = true; }, true);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   let before = null;
   window.addEventListener("beforeprint", () => {

@@ -1,6 +1,6 @@
 // The selection process: two strategies on one map, a slider over cycles, the item under the pointer, the batches.
 const NEVER = 1e9, INITIAL = -1;
-const process = { regime: 0, seed: null, a: null, b: null, cycle: Infinity, paint: "state", pinned: null, timer: null, draw: 0 };
+const process = { regime: 0, seed: null, a: null, b: null, cycle: Infinity, paint: "state", pinned: null, pointing: true, timer: null, draw: 0 };
 const openScene = memo((at) => unpack(data.scenes[at].packed));
 const openTrack = memo(async (at) => {
   const { packed, predictions, scene } = data.tracks[at], content = await unpack(packed);
@@ -102,7 +102,7 @@ function drawMap({ side, track, bought, predictions }) {
   }), { ...CONFIG, scrollZoom: true });
   if (home.wired) return;
   home.wired = true;
-  home.on("plotly_hover", (event) => { if (process.pinned === null) showItem(event.points[0].customdata, side); });
+  home.on("plotly_hover", (event) => pointed(event.points[0].customdata));
   home.on("plotly_click", (event) => pin(event.points[0].customdata));
   home.on("plotly_relayout", (change) => follow(side, change));
 }
@@ -114,6 +114,11 @@ function follow(side, change) {
   if (process.following || !other.wired || !Object.keys(wanted).length) return;
   process.following = true;
   Plotly.relayout(other, wanted).then(() => { process.following = false; });
+}
+
+// What a key scrolls under a pointer at rest is not pointed at: keys end the pointing, a move that is one begins it.
+function pointed(at) {
+  if (process.pointing && process.pinned === null) showItem(at);
 }
 
 function pin(at) {
@@ -188,7 +193,7 @@ function drawBatches() {
       row.dataset.at = batch[rank];
       row.children[1].classList.add("item");
       row.addEventListener("focus", () => showItem(batch[rank]));
-      row.addEventListener("mouseenter", () => { if (process.pinned === null) showItem(batch[rank]); });
+      row.addEventListener("mouseenter", () => pointed(batch[rank]));
       row.addEventListener("click", () => pin(batch[rank]));
     });
     made.addEventListener("keydown", step);
