@@ -186,6 +186,19 @@ def test_an_exactly_certain_item_has_cosine_zero():
     assert ours.indices[certain].tolist() == [0, 1, 2, 4, 5, 6, 7, 8, 9]
 
 
+@pytest.mark.parametrize("gaps", [[-16.26], [-20.0, -21.3], [-33.0, -34.0, -36.0]])
+def test_lengths_keep_their_digits_for_nearly_certain_items(gaps):
+    h, others = torch.tensor([[0.7, -0.2]], dtype=torch.float64), torch.tensor(gaps, dtype=torch.float64).exp()
+    probs = torch.cat([torch.ones(1), others])[[1, 0, *range(2, len(gaps) + 1)]] / (1 + others.sum())
+    tail = torch.cat([probs[:1], probs[2:]])
+    top = torch.cat([tail, tail.sum()[None]])  # what is left of p - e_y at the predicted label, the second
+    lengths = influence.label_norms(probs[None], h)[0]
+    assert lengths[1].item() == pytest.approx((top.norm() * (h.square().sum() + 1).sqrt()).item(), rel=1e-14)
+    for label in (0, 2)[: len(gaps)]:
+        apart = probs - torch.nn.functional.one_hot(torch.tensor(label), len(probs))
+        assert lengths[label].item() == pytest.approx((apart.norm() * (h.square().sum() + 1).sqrt()).item(), rel=1e-14)
+
+
 def pool_gradients(given: dict) -> tuple[np.ndarray, Tensor]:
     rest = np.setdiff1d(np.arange(N), LABELLED)
     h, y = given["embeddings"][rest], given["logits"][rest].argmax(1)
@@ -221,7 +234,7 @@ def test_mmr_weighs_scores_against_the_closest_pick(trade_off):
     rest, g = pool_gradients(given)
     g = g / g.norm(dim=1, keepdim=True)
     relevance = g @ targets(given, "val_mean", True)[0]
-    wanted = [int(relevance.argmax())] if trade_off < 1 else [0]
+    wanted = [int(relevance.argmax())]
     while len(wanted) < 8:
         value = (1 - trade_off) * relevance - trade_off * (g @ g[wanted].T).amax(1)
         value[wanted] = -torch.inf

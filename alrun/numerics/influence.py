@@ -86,11 +86,18 @@ def label_scores(probs: Tensor, embeddings: Tensor, target: Tensor, *, cosines: 
 
 
 def label_norms(probs: Tensor, embeddings: Tensor) -> Tensor:
-    """Length of g_y for every label, (n, C): |p - e_y|^2 = |p|^2 - p_y^2 + (1 - p_y)^2, times |h|^2 + 1."""
-    p = probs.double()  # both differences cancel when p is nearly certain
-    others = (p.square().sum(1, keepdim=True) - p.square()).clamp_min(0)
-    rest = p.sum(1, keepdim=True) - p
-    lengths = (embeddings.double().square().sum(1, keepdim=True) + 1) * (others + rest.square())
+    """Length of g_y for every label, (n, C): |p - e_y|^2 = |p|^2 - p_y^2 + (1 - p_y)^2, times |h|^2 + 1.
+
+    Both differences are sums over the other labels: at the predicted label they are taken as such, where p is nearly
+    certain nothing would be left of them. At any other label the predicted one's part outweighs what is taken away.
+    """
+    p = probs.double()
+    top, best = p.max(1, keepdim=True)  # (n, 1)
+    below = p.scatter(1, best, 0)  # (n, C)
+    squares, rest = below.square().sum(1, keepdim=True), below.sum(1, keepdim=True)  # (n, 1)
+    others = (squares + top.square() - below.square()).scatter(1, best, squares)  # (n, C)
+    missing = (rest + top - below).scatter(1, best, rest)  # (n, C) 1 - p_y
+    lengths = (embeddings.double().square().sum(1, keepdim=True) + 1) * (others + missing.square())
     return lengths.sqrt().to(probs.dtype)
 
 

@@ -66,21 +66,23 @@ class Dense(NamedTuple):
 def mmr(gradients: Gradients, relevance: Tensor, n: int, *, trade_off: float) -> tuple[Tensor, Tensor]:
     """Maximal marginal relevance: argmax (1 - l) relevance - l max over picks of cos(g_i, g_pick), l = `trade_off`.
 
-    The first pick is the most relevant item (Carbonell and Goldstein 1998). Gives positions and their values.
+    The first pick is the most relevant item (Carbonell and Goldstein 1998), whatever l is: at l = 1 relevance counts for
+    nothing afterwards. Gives positions and their values.
     """
     length = gradients.lengths()  # (u,)
     nearest = torch.full_like(length, -math.inf, dtype=torch.float64)  # (u,) cosine with the closest pick
-    value = (1 - trade_off) * relevance.double()
+    relevance = relevance.double()  # (u,)
+    value = (1 - trade_off) * relevance
     free = torch.ones_like(length, dtype=torch.bool)
     picks, values = [], []
     for _ in range(n):
-        pick = int(value.masked_fill(~free, -math.inf).argmax())
+        pick = int((value if picks else relevance).masked_fill(~free, -math.inf).argmax())
         picks.append(pick)
         values.append(value[pick].item())
         free[pick] = False
         similar = cosine(gradients.products(pick), length * length[pick])
         nearest = torch.maximum(nearest, similar.double())
-        value = (1 - trade_off) * relevance.double() - trade_off * nearest
+        value = (1 - trade_off) * relevance - trade_off * nearest
     return length.new_tensor(picks, dtype=torch.int64), length.new_tensor(values)
 
 
