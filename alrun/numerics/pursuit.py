@@ -66,7 +66,7 @@ class Dense(NamedTuple):
 def mmr(gradients: Gradients, relevance: Tensor, n: int, *, trade_off: float) -> tuple[Tensor, Tensor]:
     """Maximal marginal relevance: argmax (1 - l) relevance - l max over picks of cos(g_i, g_pick), l = `trade_off`.
 
-    The first pick is the most relevant item (Carbonell and Goldstein 1998), whatever l is: at l = 1 relevance counts for
+    The first pick is the most relevant item (Carbonell and Goldstein 1998), also at l = 1, where relevance counts for
     nothing afterwards. Gives positions and their values.
     """
     length = gradients.lengths()  # (u,)
