@@ -5,6 +5,7 @@ is committed with them, and its files have the bytes that a run with the same an
 """
 
 import csv
+import io
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -60,6 +61,7 @@ def settle(home: RunDir, source: Source) -> tuple[dict[str, Any], dict[str, Any]
     if cycle != len(home.metrics()):  # it was committed, and the end came before it could be removed
         home.remove(HELD)
         return None
+    _write_down(home, source, cycle, held["rows"], held["scores"])  # a file may have been lost meanwhile
     rows = held["rows"].tolist()
     bought = Bought(rows, _read(home, source, cycle, rows), [None if s != s else s for s in held["scores"].tolist()])
     predictions = {name.partition("/")[2]: array for name, array in held.items() if name.startswith("predictions/")}
@@ -75,8 +77,8 @@ def paths(home: RunDir, cycle: int) -> tuple[Path, Path]:
 
 
 def _write_down(home: RunDir, source: Source, cycle: int, rows: np.ndarray, scores: np.ndarray) -> None:
-    """The batch, with an empty label for each item. What people may have written into it already is left alone."""
-    if any(path.exists() for path in paths(home, cycle)):
+    """The batch, with an empty label for each item. A file that is there, people may have written into: it stays."""
+    if all(path.exists() for path in paths(home, cycle)):
         return
     out = home.path / FOLDER
     batch = [
@@ -85,22 +87,24 @@ def _write_down(home: RunDir, source: Source, cycle: int, rows: np.ndarray, scor
         for order, (row, score) in enumerate(zip(rows.tolist(), scores.tolist(), strict=True))
     ]
     for path, text in zip(paths(home, cycle), (csv_text(batch, COLUMNS), jsonl_text(batch)), strict=True):
-        home.write(f"{FOLDER}/{path.name}", text.encode())
+        if not path.exists():
+            home.write(f"{FOLDER}/{path.name}", text.encode())
 
 
 def _read(home: RunDir, source: Source, cycle: int, rows: list[int]) -> list[int]:
-    """The classes of the rows of a batch, in its order, from the table or else the JSON lines."""
+    """The classes of the rows of a batch, in its order, from the table and the JSON lines."""
     wanted, number = set(rows), {name: c for c, name in enumerate(source.classes)}
     said: dict[int, str] = {}
     table, lines = paths(home, cycle)
     for path, read in ((table, _table), (lines, _objects)):
-        given = {row: label for row, label in read(path) if label}
-        if strange := sorted(set(given) - wanted):
-            raise UserError(
-                f"{path} answers for id {strange[0]}, which is not in the batch of cycle {cycle}",
-                "only ids of this batch: remove the other lines",
-            )
-        for row, label in given.items():
+        for row, label in read(path):
+            if not label:
+                continue
+            if row not in wanted:
+                raise UserError(
+                    f"{path} answers for id {row}, which is not in the batch of cycle {cycle}",
+                    "only ids of this batch: remove the other lines",
+                )
             if label not in number:
                 raise UserError(
                     f"{path}: {label!r} (id {row}) is no class of {source.name}",
@@ -108,9 +112,7 @@ def _read(home: RunDir, source: Source, cycle: int, rows: list[int]) -> list[int
                     f"one of {', '.join(source.classes[:20])}",
                 )
             if said.setdefault(row, label) != label:
-                raise UserError(
-                    f"{table.name} says {said[row]!r} for id {row}, {lines.name} says {label!r}", "keep one"
-                )
+                raise UserError(f"{path} says {label!r} for id {row}, which was {said[row]!r} before", "keep one")
     if not said:
         raise Waiting(home.path, table, len(rows))
     if absent := [row for row in rows if row not in said]:
@@ -124,19 +126,18 @@ def _table(path: Path) -> Iterator[tuple[int, str]]:
     """(id, label) of each line of a CSV."""
     if not path.exists():
         return
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        if not {"id", "label"} <= set(reader.fieldnames or ()):
-            raise UserError(f"{path} has no columns id and label", f"it has {', '.join(reader.fieldnames or ())}")
-        for number, line in enumerate(reader, 2):
-            yield _pair(line, path, number)
+    reader = csv.DictReader(io.StringIO(_text(path), newline=""))
+    if not {"id", "label"} <= set(reader.fieldnames or ()):
+        raise UserError(f"{path} has no columns id and label", f"it has {', '.join(reader.fieldnames or ())}")
+    for number, line in enumerate(reader, 2):
+        yield _pair(line, path, number)
 
 
 def _objects(path: Path) -> Iterator[tuple[int, str]]:
     """(id, label) of each line of a JSON-lines file."""
     if not path.exists():
         return
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
+    for number, line in enumerate(_text(path).split("\n"), 1):
         if line.strip():
             try:
                 found = json.loads(line)
@@ -145,9 +146,29 @@ def _objects(path: Path) -> Iterator[tuple[int, str]]:
             yield _pair(found if isinstance(found, dict) else {}, path, number)
 
 
-def _pair(line: Mapping[str, Any], path: Path, number: int) -> tuple[int, str]:
+def _text(path: Path) -> str:
+    """What people saved, as UTF-8 with or without a byte order mark."""
     try:
-        label = line.get("label")
-        return int(line["id"]), "" if label is None else str(label).strip()
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path} line {number} has no id", "id is the number that the batch came with") from error
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path} is not UTF-8: byte {error.start} is {error.object[error.start]:#x}", "save it as UTF-8 (CSV UTF-8)"
+        ) from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}", "it has to be a file that you may read") from error
+
+
+def _pair(line: Mapping[str, Any], path: Path, number: int) -> tuple[int, str]:
+    """The id and the label of a line; spreadsheets may write the id 30 as 30.0."""
+    said = line.get("id")
+    try:
+        row = float(said)  # type: ignore[arg-type]
+        if not row.is_integer():
+            raise ValueError
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"{path} line {number} has {'no id' if said is None else f'{said!r} as its id'}",
+            "id is the number that the batch came with",
+        ) from error
+    label = line.get("label")
+    return int(row), "" if label is None else str(label).strip()

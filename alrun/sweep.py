@@ -45,9 +45,11 @@ def sweep(asked: list[str], config_dir: Path | None, cells: Sequence[Any], *, fr
 
 
 def explain(folder: Path) -> bool:
-    """Say why a cell is not done; whether it only waits for people."""
+    """Say why a cell is not done; whether it only waits for people, or has been finished meanwhile."""
     home = RunDir(folder)
     error, status = home.provenance().get("error"), home.status()
+    if status == "done":  # another sweep was at work in it, and came to its end
+        return True
     if status == "asking":
         terminal.say(f"asks for labels: {folder / 'annotation'}", "yellow")
         return True

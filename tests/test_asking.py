@@ -99,9 +99,9 @@ def test_the_command_says_what_to_fill_in_and_how_to_go_on(texts: list[str]) -> 
     result = command("run", *words)
     assert result.exit_code == 0, result.output
     (table,) = Path("outputs").rglob("annotation/cycle_000.csv")
-    said = " ".join(result.stdout.replace("│", " ").split())
-    assert "3 items wait for their labels" in said
-    assert f"alrun resume {table.parents[1]}" in said.replace(" ", "") or "alrun resume" in said
+    assert "3 items wait for their labels\n" in result.stdout
+    assert f"fill in the column label of {table}\n" in result.stdout, "in one line, to be copied"
+    assert f"alrun resume {table.parents[1]}\n" in result.stdout
     lines = [json.loads(line) for line in table.with_suffix(".jsonl").read_text().splitlines()]
     assert [list(line) for line in lines] == [["id", "order", "cycle", "score", "label", "item"]] * 3
     assert all(line["label"] == "" and len(line["item"].split()) == 6 for line in lines)
@@ -136,7 +136,9 @@ def test_answers_that_cannot_be_used(texts: list[str]) -> None:
     for text, complaint in (
         (f"id,label\n{other},law\n", f"answers for id {other}, which is not in the batch"),
         ("id;label\n1;law\n", "has no columns id and label"),
-        ("id,label\none,law\n", "line 2 has no id"),
+        ("id,label\none,law\n", "line 2 has 'one' as its id"),
+        ("id,label\n1.5,law\n", "line 2 has '1.5' as its id"),
+        (f"id,label\n{ids[0]},law\n{ids[0]},food\n", f"says 'food' for id {ids[0]}, which was 'law' before"),
     ):
         table.write_text(text)
         with pytest.raises(UserError, match=complaint):
@@ -146,7 +148,7 @@ def test_answers_that_cannot_be_used(texts: list[str]) -> None:
     first = true_labels()[ids[0]]
     contrary = "law" if first != "law" else "food"
     table.with_suffix(".jsonl").write_text(json.dumps({"id": ids[0], "label": contrary}) + "\n")
-    with pytest.raises(UserError, match=r"says '\w+' for id \d+, cycle_000.jsonl says"):
+    with pytest.raises(UserError, match=r"cycle_000.jsonl says '\w+' for id \d+, which was"):
         execute(asked, Quiet())
     table.with_suffix(".jsonl").write_text("no\n")
     with pytest.raises(UserError, match="line 1 is not JSON"):
@@ -155,6 +157,40 @@ def test_answers_that_cannot_be_used(texts: list[str]) -> None:
     with pytest.raises(Waiting):
         execute(asked, Quiet())
     assert len(RunDir(asked.folder).metrics()) == 1
+
+
+def test_what_a_spreadsheet_makes_of_the_table(texts: list[str]) -> None:
+    asked = prepared(texts, "bare.csv", "oracle=file")
+    with pytest.raises(Waiting) as caught:
+        execute(asked, Quiet())
+    table = caught.value.table
+    ids = [line["id"] for line in csv.DictReader(table.open(newline=""))]
+    table.write_bytes("id,label\n1,caf\xe9\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"cycle_000.csv is not UTF-8: byte 14 is 0xe9"):
+        execute(asked, Quiet())
+    table.unlink()
+    table.mkdir()
+    with pytest.raises(UserError, match=r"cycle_000.csv cannot be read"):
+        execute(asked, Quiet())
+    table.rmdir()
+    table.write_text("\ufeffid,label\r\n" + "".join(f"{row}.0,law\r\n" for row in ids), encoding="utf-8")
+    with pytest.raises(Waiting):
+        execute(asked, Quiet())
+    assert RunDir(asked.folder).selections()[0].labels == [1, 1, 1]
+
+
+def test_a_lost_file_is_written_again(texts: list[str]) -> None:
+    asked = prepared(texts, "bare.csv", "oracle=file")
+    with pytest.raises(Waiting) as caught:
+        execute(asked, Quiet())
+    both = [caught.value.table, caught.value.table.with_suffix(".jsonl")]
+    before = [path.read_bytes() for path in both]
+    for lost in (both[:1], both[1:], both):
+        for path in lost:
+            path.unlink()
+        with pytest.raises(Waiting):
+            execute(asked, Quiet())
+        assert [path.read_bytes() for path in both] == before
 
 
 def test_a_new_start_keeps_what_people_said(texts: list[str]) -> None:

@@ -81,6 +81,10 @@ def test_what_cannot_be_exported(runs: list[Path]) -> None:
     assert "no such path" in command("export", "nowhere").stderr
     Path("empty").mkdir()
     assert command("export", "empty").exit_code == 2
+    Path("taken").write_text("mine")
+    for wanted in (["--selected"], ["--format", "csv"]):
+        refused = command("export", "outputs", *wanted, "--to", "taken")
+        assert refused.exit_code == 2 and "taken is a file" in refused.stderr
     with pytest.raises(UserError, match="no tracker 'paper'"):
         demand_tracker("paper")
     assert "no tracker 'paper'" in command("run", "dataset=digits", "tracker=paper").stderr

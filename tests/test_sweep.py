@@ -10,6 +10,7 @@ from tiny import TINY, command, start
 
 from alrun.launch import cells
 from alrun.rundir import RunDir
+from alrun.sweep import explain
 
 OWN = '''
 """Strategies of a user."""
@@ -122,6 +123,7 @@ def test_a_sweep_and_the_same_again_and_more(own: Path) -> None:
     assert len(summaries()) == 6
     assert before.items() <= summaries().items(), "what was there is not computed again"
     assert list(Path("outputs/comparison").glob("*.png"))
+    assert explain(next(Path("outputs").glob("*/*/margin-*/s0-*"))), "finished by another sweep: no failure"
     fresh = command(*asked, "--fresh")
     assert fresh.exit_code == 0
     assert not before.items() & summaries().items()

@@ -14,6 +14,8 @@ from .trackers import TRACKERS, demand_tracker, title
 
 def export(paths: Sequence[Path], kind: str, out: Path, *, selected: bool) -> tuple[list[Path], list[LeftOut]]:
     """Write into `out`; what was written, and the folders that could not be used."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file", "name a folder: --to exports")
     if selected:
         return _each(paths, lambda files: write_selected(files.folder, out / title(files)))
     if kind in FORMATS:
