@@ -11,7 +11,9 @@ from tiny_nets import learner
 from torch import Tensor
 
 from alrun.gradients import NetworkGradients
-from alrun.types import Scope
+from alrun.registry import build, option
+from alrun.signals import ModelSignals
+from alrun.types import Scope, View
 
 IDX, LABELS = torch.tensor([7, 0, 33, 5, 18, 41]), torch.tensor([0, 2, 1, 1, 2, 0])
 
@@ -37,11 +39,11 @@ def pictures():
     return tiny_nets.material(parts, "image", 3), torch.arange(60) % 3
 
 
-def one_by_one(network, scope: Scope, labels: Tensor = LABELS) -> Tensor:
+def one_by_one(network, scope: Scope, labels: Tensor = LABELS, part: str = "pool", idx: Tensor = IDX) -> Tensor:
     """(n, P), each item asked for on its own: no padding."""
     rows = []
-    for item, label in zip(IDX, labels, strict=True):
-        (batch,) = network.batches("pool", item[None], label[None])
+    for item, label in zip(idx, labels, strict=True):
+        (batch,) = network.batches(part, item[None], label[None])
         leaves = {name: value.detach().clone().requires_grad_() for name, value in network.parameters(scope).items()}
         grads = torch.autograd.grad(network.losses(leaves, batch).sum(), list(leaves.values()), materialize_grads=True)
         rows.append(torch.cat([g.flatten() for g in grads]))
@@ -100,3 +102,24 @@ def test_shares_of_the_levels_of_a_squared_loss(bert: Path) -> None:
     t = torch.randn(1, rows.shape[1], generator=torch.Generator().manual_seed(0))
     agree(ours.scores("pool", IDX, shares, t), (0.75 * rows + 0.25 * other) @ t.T)
     agree(ours.label_scores(IDX, 3, t[0]).gather(1, LABELS[:, None]), rows @ t.T)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared"])
+def test_less_scores_the_loss_that_is_trained(loss: str, bert: Path) -> None:
+    """On the head with its shipped options; of squared error that is one row, not the row per class of its Gaussian."""
+    material, labels = tiny_nets.texts()
+    material = replace(material, levels=torch.tensor([1.0, 2.0, 4.0], dtype=torch.float64))
+    known, rest = torch.arange(8), torch.arange(8, 60)
+    learn = learner(material, bert, loss=loss)
+    predictor, truth = learn(known, labels[:8], np.random.default_rng(0)), torch.arange(8) % 3
+    given = {"labelled": known, "labels": labels[:8], "target_labels": truth, "sizes": [8], "seed": 0}
+    network = predictor.network()
+    answers = predictor.outputs("pool", rest).logits.argmax(1)
+    goal = one_by_one(network, Scope.head, truth, "target", torch.arange(8)).mean(0)
+    rows = one_by_one(network, Scope.head, answers, "pool", rest)
+    for normalise, wanted in (("none", rows @ goal), ("cosine", rows @ goal / rows.norm(dim=1) / goal.norm())):
+        view = View(
+            rest, known, labels[:8], 3, 0, ModelSignals(material, learn, predictor, **given), np.random.default_rng(1)
+        )
+        found = build("strategy", option("strategy", "less") | {"normalise": normalise})(view, len(rest))
+        agree(torch.zeros(60).scatter(0, found.indices, found.scores)[rest], wanted)

@@ -16,7 +16,7 @@ from ..registry import strategy
 from ..types import Scope, Selection, Size, View
 from . import less_axes as axis
 from .less_axes import SIGN, Alignment, Axes, Batch, Sign, check
-from .less_head import HeadAlignment
+from .less_head import HeadAlignment, sufficient
 from .less_network import NetworkAlignment
 
 
@@ -63,7 +63,7 @@ def less(
         sketch=sketch,
     )
     check(axes)
-    items: Alignment = HeadAlignment(view, axes) if axes.closed else NetworkAlignment(view, axes)
+    items: Alignment = HeadAlignment(view, axes) if sufficient(view, axes) else NetworkAlignment(view, axes)
     return chosen(view, n, axes, items)
 
 

@@ -62,7 +62,7 @@ class Axes:
 
     @property
     def closed(self) -> bool:
-        """Whether the last layer's closed form says it all."""
+        """Whether they ask for what the last layer's closed form can say."""
         return (self.scope, self.update, self.trajectory) == (Scope.head, Update.sgd, Trajectory.last)
 
 

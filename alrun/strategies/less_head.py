@@ -6,8 +6,22 @@ from torch import Tensor
 from ..errors import UserError
 from ..numerics import influence
 from ..numerics.pursuit import Factored
-from ..types import View
+from ..types import Scope, View
 from .less_axes import OVER_LABELS, Average, Axes, Goal, Label, settled, target_split
+
+
+def sufficient(view: View, axes: Axes) -> bool:
+    """Whether the closed form gives the gradients that are asked for: it is that of log-loss on the head's logits.
+
+    A network trained on one number by squared error has a last layer of one row. The head with a row for every class
+    that stands for it is not what was trained, and has other gradients.
+    """
+    if not axes.closed:
+        return False
+    head = view.signals.head()
+    if head is None:
+        return True
+    return len(view.signals.gradients(Scope.head).parameters()) == head.weight.numel() + head.bias.numel()
 
 
 class HeadAlignment:
