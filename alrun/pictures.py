@@ -29,7 +29,11 @@ def load_vision(
     plain = {"backend": "pil"} if int(transformers.__version__.split(".")[0]) >= 5 else {"use_fast": False}
     processor, network = load(folder, "AutoImageProcessor", dtype, device, attention, **plain)
     tower = getattr(network, "vision_model", network)  # CLIP and its kin have a text side too
-    return lambda pictures: processor(list(pictures), return_tensors="pt")["pixel_values"], tower
+
+    def pixels(pictures: Sequence[np.ndarray]) -> Any:  # told where the colours are: by shape alone it guesses wrong
+        return processor(list(pictures), return_tensors="pt", input_data_format="channels_last")["pixel_values"]
+
+    return pixels, tower
 
 
 def lite_weights(asker: str, way_out: str) -> Path:

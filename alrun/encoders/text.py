@@ -74,7 +74,7 @@ def text(
             return combined(found) if paired else found[0]
 
         lengths = [max(len(one) for one in item) for item in zip(*ids, strict=True)]
-        return Work(probe(encode, folder), by_length(lengths, batch), encode)
+        return Work(probe(encode, folder, network), by_length(lengths, batch), encode)
 
     return Encoder(identity, start)
 

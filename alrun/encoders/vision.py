@@ -38,6 +38,6 @@ def vision(
             out = network(pixels.to(device, getattr(torch, precision)))  # (b, s, D) or (b, D, h, w)
             return finish(pool(out, None, pooling), normalise)
 
-        return Work(probe(encode, folder), blocks(len(source), batch), encode)
+        return Work(probe(encode, folder, network), blocks(len(source), batch), encode)
 
     return Encoder(identity, start)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..converted import language_model
+from ..sound import readable
 from .backbone import Train, folder_of
 from .lite import located_weights
 from .recipe import Precision
@@ -58,7 +59,10 @@ def activations(folder: Path | None, batch: int, tokens: int, branches: int = 2)
 
 def _about(folder: Path | None) -> Mapping[str, Any]:
     """What the network's config says of its size; that of its text side where it has several."""
-    about = json.loads((folder / "config.json").read_text()) if folder else {}
+    if folder is None:
+        return {}
+    with readable(folder):
+        about = json.loads((folder / "config.json").read_text())
     return about.get("text_config") or about
 
 
@@ -68,7 +72,7 @@ def _numbers(folder: Path) -> int:
 
     found = 0
     for path in folder.glob("*.safetensors"):
-        with safe_open(path, "numpy") as file:
+        with readable(folder), safe_open(path, "numpy") as file:
             found += sum(prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
     return found
 

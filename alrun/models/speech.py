@@ -8,8 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import UserError
 from ..exchange import Exchange
 from ..numerics.completion import IGNORED
+from ..sound import first_line
 
 Template = StrEnum("Template", ["auto", "plain"])
 
@@ -41,13 +43,20 @@ class Reader:
         self.tokenizer, self.max_length = tokenizer, max_length
         self.chat = template is Template.auto and bool(getattr(tokenizer, "chat_template", None))
         self.end = tokenizer.eos_token_id
+        self.prompt("a")  # a template that fails does so before anything is trained
 
     def prompt(self, text: str) -> list[int]:
         """Tokens of a prompt, up to where the answer begins."""
         if not self.chat:
             return self.tokenizer(text + "\n")["input_ids"]
         said = [{"role": "user", "content": text}]
-        whole = self.tokenizer.apply_chat_template(said, add_generation_prompt=True, tokenize=False)
+        try:
+            whole = self.tokenizer.apply_chat_template(said, add_generation_prompt=True, tokenize=False)
+        except Exception as error:  # a template is a small program: it fails in ways of its own
+            raise UserError(
+                f"the chat template in {self.tokenizer.name_or_path!r} cannot be used: {first_line(error)}",
+                "model.template=plain puts the prompt and a new line",
+            ) from error
         return self.tokenizer(whole, add_special_tokens=False)["input_ids"]
 
     def completion(self, text: str) -> list[int]:
