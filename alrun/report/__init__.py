@@ -74,7 +74,7 @@ def render(
     shown = scenes.chosen([line for strategies in found.values() for line in strategies.values()])
     _calibrate(settings, found, shown)
     for setting in settings:
-        setting["pair"] = _pair(best[setting["name"]], setting["baseline"])
+        setting["pair"] = _pair(best.get(setting["name"], ()), setting["baseline"])
     families = list(dict.fromkeys(setting["family"] for setting in settings))
     listed = [
         {
@@ -162,11 +162,11 @@ def _process(data: dict[str, Any], shown: Sequence[Entry], room: Room, include_i
     half = Room(room.left // 2)  # what the items do not need is left to the maps
     data["items"], places, absent = items.told(wanted, half, include=include_items)
     rest = Room(room.left - (room.left // 2 - half.left))
-    data["scenes"], data["tracks"] = tracks.told(found, rest, names)
+    data["scenes"], data["tracks"], unread = tracks.told(found, rest, names)
     room.omitted += [*half.omitted, *rest.omitted]
     for scene in data["scenes"]:
         scene["items"] = places[scene.pop("dataset")]
-    return [*trouble, *absent]
+    return [*trouble, *unread, *absent]
 
 
 def _footer(notes: Sequence[str]) -> Html:

@@ -1,8 +1,10 @@
 """The learning curves of every line, and its difference to the baseline seed by seed, for every metric."""
 
+import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import cache
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -27,6 +29,7 @@ MEANINGS = {
 }
 COSTS = ("select_s", "train_s", "eval_s", "peak_mb")
 PRECISION = 6  # significant digits in the page
+LARGEST = sys.float_info.max
 
 Line = Sequence[Entry]
 Values = Mapping[int, Mapping[int, float]]  # seed -> labels -> value
@@ -47,7 +50,7 @@ def values(line: Line) -> dict[str, dict[int, dict[int, float]]]:
         costs = [{f"cost/{key}": row.get(key) for key in COSTS} for row in spent(entry)]
         for cycle, row in enumerate(entry.files.rows):
             for key, value in {**row, **(costs[cycle] if cycle < len(costs) else {})}.items():
-                if _drawn(key) and isinstance(value, int | float) and np.isfinite(value):
+                if _drawn(key) and is_number(value):
                     found[key][entry.seed][int(row["n_labelled"])] = float(value)
     return found
 
@@ -60,6 +63,12 @@ def spent(entry: Entry) -> list[dict[str, Any]]:
         return []
 
 
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether it is a finite number: JSON also has whole numbers that are too large for a float."""
+    return type(value) in (int, float) and -LARGEST <= value <= LARGEST  # type: ignore[operator]
+
+
+@cache
 def _drawn(key: str) -> bool:
     kind, _, name = key.partition("/")
     return key in MEANINGS or (kind in ("test", "target") and "/" not in name)

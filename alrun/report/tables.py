@@ -11,7 +11,7 @@ import yaml
 
 from ..collect import Collection, Entry
 from ..collect.entries import DAMAGE
-from .curves import spent
+from .curves import is_number, spent
 from .markup import Html, join, number, table, tag
 
 COUNTED = {"bought": "bought", "initial": "at the start", "target": "in the target split"}
@@ -115,7 +115,8 @@ def _cost(line: Sequence[Entry]) -> list[float | None]:
         peak = float(max(float(row.get("peak_mb") or 0) for rows in tables for row in rows))
     except DAMAGE:
         return [None] * 7
-    bought = sum(int(row.get("n_acquired") or 0) for row in line[0].files.rows)
+    counts = [int(row["n_labelled"]) for row in line[0].files.rows]
+    bought = counts[-1] - counts[0]
     return [*sums, slowest, peak, 1000 * sums[0] / bought if bought else None]
 
 
@@ -160,7 +161,7 @@ def runs(collection: Collection, found: Found) -> Html:
 
 def _seconds(entry: Entry) -> float:
     value = entry.files.facts.get("seconds")
-    return float(value) if isinstance(value, int | float) else float("nan")
+    return float(value) if is_number(value) else float("nan")
 
 
 def reproduce(collection: Collection, found: Found, paths: Sequence[Path]) -> Html:

@@ -13,6 +13,7 @@ from .packing import Room, deflate, pack
 from .scenes import Scene, caption
 
 SMALLEST = 2_000  # bytes below which no run's predictions fit
+SAID = "what the models said of each item"
 
 
 def track(scene: Scene, entry: Entry, batches: Sequence[Bought]) -> dict[str, Any]:
@@ -51,12 +52,16 @@ def _short(score: float | None) -> float | None:
 
 def told(
     found: Sequence[Scene], room: Room, settings: Sequence[str]
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Scenes and tracks as the page reads them: what was bought, then what the models said, first seeds first."""
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[str]]:
+    """Scenes and tracks as the page reads them: what was bought, then what the models said, first seeds first.
+
+    And what cannot be read.
+    """
     shown: list[dict[str, Any]] = []
     tracks: list[dict[str, Any]] = []
     made: list[tuple[Scene, Entry]] = []
     lacking = Counter[str]()
+    unread = 0
     for scene in sorted(found, key=lambda scene: scene.shown[0].seed):
         packed = scene.packed()
         if not room.take(len(packed)):
@@ -74,9 +79,14 @@ def told(
             made.append((scene, entry))
         shown.append({"dataset": scene.dataset, "packed": packed, "caption": caption(scene)})
     for one, (scene, entry) in zip(tracks, made, strict=True):
-        said = predictions(scene, entry) if room.left > SMALLEST else None
-        packed = "" if said is None else deflate(said.tobytes())
-        one["predictions"] = packed if packed and room.take(len(packed)) else None
-        lacking["what the models said of each item"] += one["predictions"] is None
-    room.omitted += [f"{what}, of {count} runs" for what, count in lacking.items() if count]
-    return shown, tracks
+        one["predictions"] = None
+        if room.left <= SMALLEST:
+            lacking[SAID] += 1
+        elif (said := predictions(scene, entry)) is None:
+            unread += 1
+        elif room.take(len(packed := deflate(said.tobytes()))):
+            one["predictions"] = packed
+        else:
+            lacking[SAID] += 1
+    room.omitted += [f"{what}, of {count} runs" for what, count in lacking.items()]
+    return shown, tracks, [f"{SAID} cannot be read in {unread} runs"] if unread else []

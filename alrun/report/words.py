@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from ..collect import Collection, curves, higher_is_better, metric_key
-from ..stats import aulc, paired, summarise, warning
+from ..errors import UserError
+from ..stats import aulc, paired, repetitions, summarise, warning
 from .curves import LEVEL, MEANINGS
 from .markup import Html, join, signed, table, tag
 
@@ -21,7 +22,10 @@ def statement(collection: Collection, baseline: str, metric: str) -> tuple[Html,
     if not collection.entries:
         return tag("p", "No finished run was found: see Runs.", class_="note"), {}
     key = metric_key(collection, metric)
-    drawn, absent, gaps = curves(collection, key)
+    try:
+        drawn, absent, gaps = curves(collection, key)
+    except UserError as error:
+        return tag("p", "; ".join([error.message, *error.hints]), class_="note"), {}
     scores, higher = aulc(drawn), higher_is_better(key)
     rng = np.random.default_rng(0)  # t intervals draw nothing
     diagnostic = {(entry.setting, entry.strategy) for entry in collection.entries if entry.diagnostic}
@@ -35,7 +39,7 @@ def statement(collection: Collection, baseline: str, metric: str) -> tuple[Html,
         best[setting] = [name for name in mine["strategy"] if (setting, name) not in diagnostic]
         inside = [*_sentences(against, baseline, key, higher), _table(mine, against, diagnostic, baseline, setting)]
         parts.append(_fold(setting, inside, len(collection.settings)))
-    notes = [*tested.missing, *gaps, *(f"{out.folder}: {out.reason}" for out in absent)]
+    notes = [*repetitions(drawn), *tested.missing, *gaps, *(f"{out.folder}: {out.reason}" for out in absent)]
     shown = [tag("p", note, class_="note") for note in notes[:20]]
     if len(notes) > 20:
         shown.append(tag("p", f"and {len(notes) - 20} more of this kind", class_="caption"))

@@ -1,7 +1,7 @@
 """Statistics of many runs: pure functions of tables. No file is read here, nothing is drawn."""
 
 from .blocks import complete
-from .curves import aulc, bands, final, summarise
+from .curves import aulc, bands, final, repetitions, summarise
 from .gains import REGIMES, gains, regime
 from .intervals import FEW, KINDS, Interval, interval
 from .paired import TESTS, Paired, holm, p_value, paired, warning
@@ -33,6 +33,7 @@ __all__ = [
     "paired",
     "penalty_matrix",
     "regime",
+    "repetitions",
     "summarise",
     "warning",
 ]

@@ -12,6 +12,7 @@ from ..metrics import area_under_curve
 from .intervals import interval
 
 LINE = ["setting", "strategy"]
+SAME = 0.02  # seeds that differ by less than this share of what other strategies' do are one result
 
 
 def aulc(curves: pd.DataFrame) -> pd.DataFrame:
@@ -57,3 +58,18 @@ def summarise(
         sd = values.std(ddof=1) if len(values) > 1 else np.nan
         rows.append([*key, len(values), *(float(end) for end in ends), sd])
     return pd.DataFrame(rows, columns=[*LINE, "seeds", "mean", "low", "high", "sd"])
+
+
+def repetitions(curves: pd.DataFrame) -> list[str]:
+    """Strategies whose seeds are one result told again: nothing random was left for the seed to change."""
+    known = curves[curves["labels"] > 0].groupby([*LINE, "labels"])["value"]
+    span = (known.max() - known.min()).groupby(level=[0, 1]).max()  # (setting, strategy) largest gap of two seeds
+    usual = span.groupby(level=0).max()
+    seeds = curves.groupby(LINE)["seed"].nunique()
+    same = [pair for pair in span.index if span[pair] <= SAME * usual[pair[0]] and seeds[pair] > 1]
+    found = {setting: [strategy for other, strategy in same if other == setting] for setting, _ in same}
+    return [
+        f"{setting}: the seeds of {', '.join(strategies)} gave one and the same curve from the first label on: "
+        "it is one result, and its interval does not speak for other pools"
+        for setting, strategies in found.items()
+    ]
