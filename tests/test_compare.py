@@ -1,6 +1,7 @@
 """What `alrun compare` reads, refuses to average, says and writes."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -108,6 +109,44 @@ def test_no_bytes_in_a_file_stop_the_reading(tmp_path: Path, name: str, junk: by
         path.write_bytes(sound)
 
 
+def test_a_stray_file_hides_no_run_below_it(tmp_path: Path) -> None:
+    sweep(tmp_path, {"random": 0.0, "badge": 0.1}, 2)
+    (tmp_path / "summary.json").write_text("{}")
+    (tmp_path / "digits/metrics.jsonl").write_text("")
+    (tmp_path / "digits/config.yaml").write_text("mine: 1")
+    found = collect([tmp_path])
+    assert len(found.entries) == 4
+    assert [out.folder for out in found.left_out] == [tmp_path, tmp_path / "digits"]
+
+
+def test_links_to_folders_are_named_and_not_followed(tmp_path: Path) -> None:
+    sweep(tmp_path / "runs", {"random": 0.0}, 2)
+    (tmp_path / "runs/again").symlink_to(tmp_path / "runs")
+    (tmp_path / "more").symlink_to(tmp_path / "runs")
+    found = collect([tmp_path])
+    assert len(found.entries) == 2
+    assert [out.folder for out in found.left_out] == [tmp_path / "more", tmp_path / "runs/again"]
+    assert "a link to a folder is not followed" in found.left_out[0].reason
+    assert len(collect([tmp_path / "more"]).entries) == 2, "a link that is named is read"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_link_to_itself_or_a_pipe_damages_one_run_only(tmp_path: Path, name: str) -> None:
+    sweep(tmp_path, {"random": 0.0}, 3)
+    circle, pipe, _ = sorted(home.parent for home in tmp_path.rglob("run.json"))
+    (circle / name).unlink()
+    (circle / name).symlink_to(name)
+    (pipe / name).unlink()
+    os.mkfifo(pipe / name)
+    found = collect([tmp_path])
+    if name == "costs.jsonl":
+        assert len(found.entries) == 3 and costs(found)["total_s"].isna().sum() == 2
+    else:
+        assert len(found.entries) == 1
+        assert [out.folder for out in found.left_out] == [circle, pipe]
+        assert "leads in a circle" in found.left_out[0].reason and "no plain file" in found.left_out[1].reason
+
+
 def test_what_differs_in_more_than_the_seed_is_never_averaged(tmp_path: Path) -> None:
     curve = [0.1, 0.3, 0.5]
     finished_run(tmp_path, "random", 0, curve)
@@ -168,6 +207,62 @@ def test_commits_are_versions_and_versions_side_by_side_are_said(tmp_path: Path)
     assert "1 of 3 runs were made with uncommitted changes" in told
 
 
+def test_versions_are_chosen_so_that_strategies_keep_their_seeds_in_common(tmp_path: Path) -> None:
+    for strategy, commits in {"random": "aaaaabbbbbb", "badge": "aaaaabbb"}.items():
+        for seed, commit in enumerate(commits):
+            finished_run(tmp_path, strategy, seed, [0.1, 0.5], facts={"git": {"commit": 7 * commit, "dirty": False}})
+    found = collect([tmp_path])
+    assert {entry.code for entry in found.entries} == {"alrun 0.1.0 aaaaaaa"} and len(found.entries) == 10
+    for seed in range(5):
+        finished_run(tmp_path, "margin", seed, [0.1, 0.5], facts={"git": {"commit": "ccccccc", "dirty": False}})
+        finished_run(tmp_path, "margin", 5 + seed, [0.1, 0.5], facts={"git": {"commit": "aaaaaaa", "dirty": False}})
+    margin = [entry for entry in collect([tmp_path]).entries if entry.strategy == "margin"]
+    assert {entry.code for entry in margin} == {"alrun 0.1.0 ccccccc"}, "its runs of the common version pair with none"
+
+
+def test_between_equal_versions_a_clean_commit_then_the_newest_is_taken(tmp_path: Path) -> None:
+    for strategy in ("random", "badge"):
+        for seed in range(4):
+            git = {"commit": "1111111" if seed < 2 else "fffffff", "dirty": seed >= 2}
+            finished_run(tmp_path, strategy, seed, [0.1, 0.5], facts={"git": git})
+    found = collect([tmp_path])
+    assert {entry.code for entry in found.entries} == {"alrun 0.1.0 1111111"}
+    told = [note for note in found.notes if "were made by 2 versions" in note]
+    assert len(told) == 1 and "badge, random were made by" in told[0], "one sentence for all lines that are alike"
+    for path in tmp_path.rglob("run.json"):
+        about = json.loads(path.read_text())
+        year = 2027 if about["git"].pop("dirty") else 2026
+        path.write_text(json.dumps(about | {"finished": f"{year}-01-01T00:00:00+00:00"}))
+    assert {entry.code for entry in collect([tmp_path]).entries} == {"alrun 0.1.0 fffffff"}
+
+
+def test_a_line_is_an_average_over_versions_only_if_runs_of_both_are_in_it(tmp_path: Path) -> None:
+    for version in ("0.1.0", "0.2.0"):
+        for seed in range(3):
+            when = {"alrun": version, "finished": f"2026-01-0{version[2]}T00:00:00+00:00"}
+            finished_run(tmp_path, "random", seed, [0.1, 0.5], facts=when)
+    found = collect([tmp_path], any_version=True)
+    assert {entry.code for entry in found.entries} == {"alrun 0.2.0"} and len(found.left_out) == 3
+    assert not any("average over" in note for note in found.notes)
+
+
+def test_what_made_the_runs_and_where_their_curves_are_known_is_said(tmp_path: Path) -> None:
+    for seed, torch in enumerate(("2.1", "2.2", None)):
+        packages = {"packages": {"torch": torch, "numpy": "2.0"}}
+        finished_run(tmp_path, "random", seed, [0.1, 0.3, 0.5], facts=packages)
+    found = collect([tmp_path])
+    assert found.notes == ["the runs were made with several versions of torch (2.1, 2.2)"]
+    about = {"labels": {"bought": 40, "initial": 0, "target": 50}}
+    finished_run(tmp_path, "badge", 0, [0.1, 0.3, 0.5], labels=[0, 25, 50], facts=about)
+    for path in tmp_path.rglob("run.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"packages": {}}))
+    (said,) = collect([tmp_path]).notes
+    assert said == (
+        "digits · none-linear · low: curves over different label counts are compared "
+        "(random at 0, 20, 40; badge at 0, 25, 50)"
+    )
+
+
 def test_a_seed_counts_once(tmp_path: Path) -> None:
     finished_run(tmp_path, "random", 0, [0.1, 0.5], folder="old")
     new = finished_run(tmp_path, "random", 0, [0.1, 0.7], folder="new", facts={"finished": "2026-02-02T00:00:00+00:00"})
@@ -201,6 +296,17 @@ def test_a_metric_that_is_missing_leaves_the_run_out_or_the_first_cycle(tmp_path
     assert [out.folder for out in left_out] == [gap] and "cycle 0" in notes[0]
     with pytest.raises(UserError, match="no run has the metric 'acuracy'"):
         metric_key(found, "acuracy")
+
+
+def test_a_metric_that_is_null_everywhere_is_a_mistake_that_names_the_others(tmp_path: Path) -> None:
+    home = finished_run(tmp_path, "random", 0, [None, None, None])
+    lines = [json.loads(line) for line in (home / "metrics.jsonl").read_text().splitlines()]
+    more = {"test/token_nll": 1.5, "test/recall/0": 0.5, "train/loss": 1.0}
+    (home / "metrics.jsonl").write_text("".join(json.dumps(line | more) + "\n" for line in lines))
+    result = command("compare", str(tmp_path))
+    assert result.exit_code == 2 and "no run has test/accuracy in every cycle" in result.output
+    assert "--metric takes what there is: token_nll " in result.output
+    assert command("compare", str(tmp_path), "--metric", "token_nll").exit_code == 0
 
 
 def test_directions_of_metrics() -> None:

@@ -11,16 +11,17 @@ from ..identity import identity, labels
 from ..plots.files import RunFiles
 from ..rundir import RunDir
 from .entries import DAMAGE, Collection, Entry, LeftOut
-from .versions import oddities, once, one_version, split_notes
+from .facts import mistyped
+from .versions import averaged, oddities, once, one_version, split_notes
 
 MARKS = {"run.json", "metrics.jsonl", "summary.json"}
 
 
 def collect(paths: Sequence[Path], *, any_version: bool = False) -> Collection:
     """The finished runs at or below `paths`; `any_version` averages runs of different versions of the code."""
-    left_out: list[LeftOut] = []
+    folders, left_out = candidates(paths)
     read: list[tuple[RunFiles, dict[str, Any]]] = []
-    for folder in candidates(paths):
+    for folder in folders:
         files = RunFiles(folder)
         try:
             if reason := _unusable(files):
@@ -37,33 +38,52 @@ def collect(paths: Sequence[Path], *, any_version: bool = False) -> Collection:
         Entry(files, setting, where, strategy, int(files.config["seed"]), known["code"], known["diagnostic"])
         for (files, known), setting, where, strategy in zip(read, settings, data, strategies, strict=True)
     ]
-    kept, dropped, notes = one_version(entries, any_version)
-    kept, twice = once(kept)
+    if any_version:
+        kept, dropped = once(entries)
+        notes = averaged(kept)
+    else:
+        kept, others, notes = one_version(entries)
+        kept, dropped = once(kept)
+        dropped += others
     notes = [*split_notes([known["setting"] for _, known in read], settings), *notes, *oddities(kept)]
-    return Collection(kept, sorted([*left_out, *dropped, *twice]), notes)
+    return Collection(kept, sorted([*left_out, *dropped]), notes)
 
 
-def candidates(paths: Sequence[Path]) -> list[Path]:
-    """Folders that hold a file of a run, at or below `paths`, sorted; a run folder is not looked into."""
+def candidates(paths: Sequence[Path]) -> tuple[list[Path], list[LeftOut]]:
+    """Folders at or below `paths` that hold a file of a run, sorted; and those that are not looked into, and why.
+
+    A file of that name may be anything, so what lies below it is looked at as well. Links to folders are not followed:
+    they may lead in a circle, or to all of a disk.
+    """
     found: set[Path] = set()
+    closed: set[LeftOut] = set()
+
+    def unreadable(error: OSError) -> None:
+        closed.add(LeftOut(Path(error.filename), f"cannot be looked into: {error.strerror}"))
+
     for path in paths:
         if not path.exists():
             raise UserError(f"no such path: {path}", "alrun ls shows the runs below outputs")
-        for here, inside, files in os.walk(path):
+        for here, inside, files in os.walk(path, onerror=unreadable):
             if MARKS & set(files):
                 found.add(Path(here))
-                inside.clear()
             inside[:] = [name for name in inside if not name.startswith(".")]
-    return sorted(found)
+            links = [Path(here, name) for name in inside if os.path.islink(os.path.join(here, name))]
+            closed |= {LeftOut(link, "a link to a folder is not followed: name it to have it read") for link in links}
+    return sorted(found), sorted(closed)
 
 
 def _unusable(files: RunFiles) -> str | None:
     """Why a run is in no average, or None for a finished run that can be read."""
     home = RunDir(files.folder)
+    for name in sorted(MARKS):
+        files.file(name)
     if not (files.folder / "run.json").is_file():
         return "damaged: run.json is missing"
     if "schema" not in files.facts:
         return "foreign: its run.json is not alrun's"
+    if wrong := mistyped(files.facts):
+        return f"damaged: {wrong}"
     home.provenance()  # refuses what a newer alrun wrote
     status = home.status()
     points = ((home.summary() or {}).get("labels") or {}).get("points") or ()

@@ -32,8 +32,8 @@ def export(paths: Sequence[Path], kind: str, out: Path, *, selected: bool) -> tu
 def _each(paths, write) -> tuple[list[Path], list[LeftOut]]:
     """`write` each run; what was written, and what could not be."""
     written: list[Path] = []
-    left_out: list[LeftOut] = []
-    for folder in candidates(paths):
+    folders, left_out = candidates(paths)
+    for folder in folders:
         try:
             written += write(RunFiles(folder))
         except (*DAMAGE, RunFailed) as error:

@@ -22,8 +22,9 @@ def long_table(paths: Sequence[Path]) -> tuple[Any, list[LeftOut]]:
     """
     import pandas as pd
 
-    tables, left_out = [], []
-    for folder in candidates(paths):
+    tables = []
+    folders, left_out = candidates(paths)
+    for folder in folders:
         files = RunFiles(folder)
         try:
             config, facts = files.config, files.facts

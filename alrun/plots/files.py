@@ -31,7 +31,7 @@ class RunFiles:
     @cached_property
     def config(self) -> dict[str, Any]:
         """The resolved options."""
-        path = self.inside("config.yaml")
+        path = self.file("config.yaml")
         with _readable(path):
             config = yaml.load(path.read_text(encoding="utf-8"), Loader=SAFE)
             for part in PARTS:
@@ -42,7 +42,7 @@ class RunFiles:
     @cached_property
     def facts(self) -> dict[str, Any]:
         """run.json: class names, label counts, fingerprint."""
-        path = self.inside("run.json")
+        path = self.file("run.json")
         with _readable(path):
             facts = json.loads(path.read_text(encoding="utf-8"))
             if not isinstance(facts, dict):
@@ -52,7 +52,7 @@ class RunFiles:
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
         """What metrics.jsonl says of each committed cycle. A last line without an end was never committed."""
-        path = self.inside("metrics.jsonl")
+        path = self.file("metrics.jsonl")
         if not path.exists() and self.facts:
             raise self._nothing_yet(path)
         with _readable(path):
@@ -80,7 +80,7 @@ class RunFiles:
     @cached_property
     def costs(self) -> list[dict[str, Any]]:
         """Seconds and memory of the committed cycles; none where costs.jsonl is absent."""
-        path = self.inside("costs.jsonl")
+        path = self.file("costs.jsonl")
         if not path.exists():
             return []
         with _readable(path):
@@ -93,7 +93,7 @@ class RunFiles:
     @cached_property
     def selections(self) -> pd.DataFrame:
         """One row per acquired item of the committed cycles, in the order of acquisition."""
-        path = self.inside("selections.csv")
+        path = self.file("selections.csv")
         if not path.exists():
             return pd.DataFrame(columns=SELECTIONS, dtype=np.int64)
         with _readable(path):
@@ -141,7 +141,7 @@ class RunFiles:
 
     def arrays(self, name: str, *keys: str) -> dict[str, np.ndarray]:
         """Arrays of an .npz file; no pickled objects."""
-        path = self.inside(name)
+        path = self.file(name)
         with _readable(path), np.load(path, allow_pickle=False) as found:
             return {key: found[key] for key in keys}
 
@@ -150,10 +150,21 @@ class RunFiles:
         return self.folder.resolve()
 
     def inside(self, name: str) -> Path:
-        """A path in this folder. Raises UserError if a link leads out of it."""
+        """A path in this folder. Raises UserError if a link leads out of it, or in a circle."""
         path = self.folder / name
-        if not path.resolve().is_relative_to(self._root):
+        try:
+            inside = path.resolve().is_relative_to(self._root)
+        except (OSError, RuntimeError) as error:  # Python's versions differ
+            raise UserError(f"{path} is a link that leads in a circle", "put the file itself there") from error
+        if not inside:
             raise UserError(f"{path} leads out of its run folder", "replace the link by what it points to")
+        return path
+
+    def file(self, name: str) -> Path:
+        """A file in this folder, which need not be there. Raises UserError if it is a pipe: reading waits for ever."""
+        path = self.inside(name)
+        if path.exists() and not path.is_file():
+            raise UserError(f"{path} is no plain file", "run the same command again with --fresh")
         return path
 
 
