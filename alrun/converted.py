@@ -9,13 +9,14 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
 from .encoders.cache import root
 from .errors import UserError
-from .pretrained import located, package, quiet
+from .pretrained import digest, located, package, quiet
 
 CHUNK = 1 << 22
 
@@ -53,6 +54,12 @@ def language_model(path: str, revision: str | None) -> Path:
             raise UserError(f"there is no file {str(file)!r}", "model.path takes smollm2, gemma3, a hub name or a path")
         return converted([file], "pip install gguf")
     return located(path, revision, "model.path takes smollm2, gemma3, a hub name, a folder or a .gguf file")
+
+
+def language_files(path: str, revision: str | None) -> dict[str, str]:
+    """File name -> sha256 of what such a model is read from; of a GGUF file itself, whichever library converts it."""
+    folder = language_model(path, revision)
+    return {"weights.gguf": folder.name} if converts(path) else digest(folder)
 
 
 def pieces(name: str) -> list[Path]:
@@ -114,6 +121,13 @@ def _convert(parts: Sequence[Path], draft: Path) -> None:
 
 
 def _sha256(parts: Sequence[Path]) -> str:
+    about = [part.stat() for part in parts]
+    return _hashed(tuple(parts), tuple((one.st_size, one.st_mtime_ns) for one in about))
+
+
+@lru_cache(maxsize=8)
+def _hashed(parts: Sequence[Path], about: Sequence[tuple[int, int]]) -> str:
+    """Of the content, `about` these sizes and times; once per process, for a run asks several times."""
     whole = sha256()
     for part in parts:
         with part.open("rb") as file:

@@ -1,7 +1,9 @@
 """Everything about a run that can be known and refused before work begins."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import OmegaConf
@@ -15,12 +17,14 @@ from .data import load
 from .data.instruct import readable
 from .data.source import Source
 from .data.split import Dataset, split
-from .encoders import settle
+from .encoders import cache, settle
 from .encoders.encoder import Encoder
 from .errors import UserError
 from .loop import initial_set
 from .models.material import resolve_device
 from .rundir import RunDir
+
+WAYS = "--fresh starts it again", "with the files as they were it goes on"
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ def load_run(folder: Path) -> Run:
 
 
 def demand_same(prepared: Prepared, *, fresh: bool) -> None:
-    """Refuse to continue a run on other data, a folder whose config is another run's, or a newer alrun's."""
+    """Refuse to continue a run on other data, features or weights, or in a folder of another run or a newer alrun."""
     home = RunDir(prepared.folder)
     before = home.provenance()
     if fresh:
@@ -99,3 +103,32 @@ def demand_same(prepared: Prepared, *, fresh: bool) -> None:
             f"{prepared.source.fingerprint[:8]} now)",
             "--fresh starts it again",
         )
+    if home.begun():
+        _demand_networks(prepared, before)
+
+
+def _demand_networks(prepared: Prepared, before: Mapping[str, Any]) -> None:
+    """Refuse other features or weights than those of the cycles before; older run folders do not name theirs."""
+    folder, known = prepared.folder, before.get("features")
+    now = cache.key(prepared.source, prepared.encoder)
+    if known and known != now:
+        raise UserError(
+            f"the features of {folder} have changed since it began ({known[:8]} then, {now[:8]} now): "
+            f"encoder {prepared.run.encoder['name']!r} reads other files, or reads them differently",
+            *WAYS,
+        )
+    then = before.get("weights")
+    if not then:
+        return
+    weights = weights_of(prepared)
+    for name in sorted({*then, *weights}):
+        if then.get(name) != weights.get(name):
+            marks = [files[name][:8] if name in files else "absent" for files in (then, weights)]
+            raise UserError(
+                f"the model's files have changed since {folder} began: {name} ({marks[0]} then, {marks[1]} now)", *WAYS
+            )
+
+
+def weights_of(prepared: Prepared) -> dict[str, str]:
+    """Name -> sha256 of the files that the model starts from; computed once per process."""
+    return registry.files(prepared.run.model, prepared.source.kind, prepared.run.plugins)

@@ -58,11 +58,16 @@ def strategy(
     return _add("strategy", function)
 
 
-def model(function: Callable | None = None, *, memory: Callable | None = None) -> Callable:
-    """Register a model: `(material, *, options) -> Learner`; `memory(kind of items, options) -> bytes` to train it."""
+def model(
+    function: Callable | None = None, *, memory: Callable | None = None, files: Callable | None = None
+) -> Callable:
+    """Register a model: `(material, *, options) -> Learner`; `memory(kind of items, options) -> bytes` to train it.
+
+    `files(kind of items, options)` gives name -> sha256 of the files that it starts from: a run goes on with no others.
+    """
     if function is None:
-        return partial(model, memory=memory)
-    function.memory = memory  # type: ignore[attr-defined]
+        return partial(model, memory=memory, files=files)
+    function.memory, function.files = memory, files  # type: ignore[attr-defined]
     return _add("model", function)
 
 
@@ -196,6 +201,12 @@ def memory(params: Mapping[str, Any], size: Any, plugins: Sequence[str] = ()) ->
     needs = [own(size) if own else None, *(memory(part, size, plugins) for part in called)]
     known = [need for need in needs if need is not None]
     return max(known) if len(known) == len(needs) else None
+
+
+def files(params: Mapping[str, Any], kind: str, plugins: Sequence[str] = ()) -> dict[str, str]:
+    """Name -> sha256 of the files that a model of items of this kind starts from; empty where there are none."""
+    own = getattr(find("model", params, plugins), "files", None)
+    return dict(own(kind, options("model", params, plugins))) if own else {}
 
 
 def diagnostic(params: Mapping[str, Any], plugins: Sequence[str] = ()) -> bool:

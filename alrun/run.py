@@ -22,7 +22,7 @@ from .maps import cached_map, run_map
 from .metrics import area_under_curve
 from .models.material import Material, resolve_device
 from .plots import draw_run
-from .prepare import Prepared, demand_same, load_run, prepare
+from .prepare import Prepared, demand_same, load_run, prepare, weights_of
 from .processes import crew
 from .provenance import now, surroundings
 from .reporter import Quiet
@@ -114,8 +114,7 @@ def _begin(home: RunDir, prepared: Prepared) -> None:
     rows = {"pool": dataset.pool, "target": dataset.target, "test": dataset.test, "initial": initial}
     home.write_arrays("items.npz", rows | {f"{name}_label": truth[index] for name, index in rows.items()})
     before = home.provenance()
-    home.write_json(
-        "run.json",
+    facts = (
         {
             "schema": SCHEMA,
             "id": home.path.name,
@@ -133,10 +132,14 @@ def _begin(home: RunDir, prepared: Prepared) -> None:
             "diagnostic": registry.diagnostic(run.strategy, run.plugins),
             "warnings": list(prepared.source.warnings),
             "fingerprint": prepared.source.fingerprint,
+            "features": cache.key(prepared.source, prepared.encoder),
             "batches": prepared.batches,
             "error": None,
-        },
+        }
     )
+    home.write_json("run.json", facts)
+    weights = weights_of(prepared)  # they may have to be fetched, and that may fail
+    home.write_json("run.json", facts | {"weights": weights})
 
 
 def encode(prepared: Prepared, reporter: Quiet) -> tuple[np.ndarray, str]:

@@ -84,6 +84,10 @@ class RunDir:
             return None
         return found if isinstance(found, dict) else None
 
+    def begun(self) -> bool:
+        """Whether a model has been at work: a cycle is committed, or a batch waits for its labels."""
+        return bool(self.metrics()) or (self.path / "held.npz").exists()
+
     def locked(self) -> bool:
         """Whether a process is at work in this folder."""
         try:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -108,6 +109,68 @@ def test_a_model_that_is_not_there_is_said_so(asked: list[str], monkeypatch: pyt
     assert not (folder / "models").exists()
     outcome = execute(prepare(replace(run, save_models=True)), Listening())
     assert outcome.reused and told == ["cycles 0, 1, 2 were committed without a saved model: --fresh trains it again"]
+
+
+def swap(path: Path) -> None:
+    """Other weights under the same names."""
+    from safetensors.torch import load_file, save_file
+
+    file = path / "model.safetensors"
+    save_file({name: value * 0.5 for name, value in load_file(file).items()}, file, {"format": "pt"})
+
+
+@pytest.mark.parametrize("part", ["model", "encoder"])
+def test_other_weights_are_not_gone_on_with(
+    part: str, asked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alrun.run, "draw_run", lambda folder, formats: [])
+    path = shutil.copytree(network_of(asked), tmp_path / "network")
+    words = [word for word in asked if not word.startswith(("encoder", "model.path"))]
+    words += {
+        "model": ["encoder=tfidf", "encoder.dimensions=8", f"model.path={path}"],
+        "encoder": ["encoder=hub", f"encoder.path={path}", "model=linear"],
+    }[part]
+    words = [word for word in words if part == "model" or not word.startswith(("model.", "model=transformer"))]
+    run = composed(words, f"runs_dir={tmp_path}/runs")
+    folder = execute(prepare(run), Quiet()).folder
+    whole = contents(folder)
+    swap(path)
+    said = {"model": "the model's files have changed since .* model.safetensors", "encoder": "features of .* changed"}
+    for cycles_left in (3, 2):
+        with pytest.raises(UserError, match=said[part]) as caught:
+            execute(prepare(run), Quiet())
+        assert "--fresh" in caught.value.hints[0]
+        if cycles_left == 3:
+            interrupted(folder, 2)
+    assert len(RunDir(folder).metrics()) == 2
+
+    # A folder that is older than the record goes on, and a fresh start is the new network's own.
+    facts = json.loads((folder / "run.json").read_text())
+    fresh = {name: value for name, value in facts.items() if name not in ("features", "weights")}
+    (folder / "run.json").write_text(json.dumps(fresh))
+    assert not execute(prepare(run), Quiet()).reused
+    assert contents(folder)["metrics.jsonl"].startswith(whole["metrics.jsonl"].split(b"\n")[0])
+    assert json.loads((folder / "run.json").read_text()).keys() == facts.keys()
+    assert not execute(prepare(run), Quiet(), fresh=True).reused
+    assert contents(folder)["metrics.jsonl"] != whole["metrics.jsonl"]
+
+
+def network_of(asked: list[str]) -> Path:
+    """The folder of the network."""
+    return next(Path(word.partition("=")[2]) for word in asked if word.startswith("model.path="))
+
+
+def test_mended_weights_are_begun_with(asked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was committed, so nothing is mixed."""
+    monkeypatch.setattr(alrun.run, "draw_run", lambda folder, formats: [])
+    path = shutil.copytree(network_of(asked), tmp_path / "network")
+    run = composed(asked, f"model.path={path}", f"runs_dir={tmp_path}/runs")
+    sound = (path / "config.json").read_text()
+    (path / "config.json").write_text("{}")
+    with pytest.raises(UserError):
+        execute(prepare(run), Quiet())
+    (path / "config.json").write_text(sound)
+    assert not execute(prepare(run), Quiet()).reused
 
 
 def test_models_that_cannot_be_kept() -> None:

@@ -34,6 +34,7 @@ class Base:
     outputs: int  # rows of the last layer
     device: str
     gradient_checkpointing: bool
+    files: tuple[tuple[str, str], ...]  # sha256 of what is loaded
 
 
 class Classifier(nn.Module):
@@ -86,17 +87,18 @@ def folder_of(path: str, revision: str | None, kind: str) -> Path | None:
     return located(path, revision, "model.path takes minilm, efficientnet, a hub name or a folder")
 
 
+def files_of(kind: str, options: Mapping[str, Any]) -> dict[str, str]:
+    """File name -> sha256 of what such a model of items of this kind starts from."""
+    folder = folder_of(options["path"], options["revision"], kind)
+    return lite_digest() if folder is None else digest(folder)
+
+
 @lru_cache(maxsize=2)
 def opened(base: Base) -> Backbone:
     """The network of `base`, in float32 and with its adapters in place."""
     folder = folder_of(base.path, base.revision, base.kind)
     with torch.random.fork_rng(devices=[]):  # layers are drawn anew when they are trained: no draw of anyone's is used
-        if folder is None:
-            files = lite_digest()
-            reader, network = lite()
-        else:
-            files = digest(folder)
-            reader, network = _read(folder, base.kind)
+        reader, network = lite() if folder is None else _read(folder, base.kind)
         network.requires_grad_(base.train is Train.full)
         path = settled(base.path, base.kind)
         name = MINILM[1] if path == "minilm" else public_name(path)
@@ -112,7 +114,7 @@ def opened(base: Base) -> Backbone:
     for name, parameter in module.named_parameters():
         parameter.requires_grad_(name in used)
     wide = base.kind != "image" and _takes_wide_masks(module, example)
-    return Backbone(module, reader, pristine, wide, files, adapters)
+    return Backbone(module, reader, pristine, wide, dict(base.files), adapters)
 
 
 def recompute(network: Any) -> None:

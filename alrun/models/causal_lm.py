@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..converted import converts, language_model
+from ..converted import converts, language_files, language_model
 from ..errors import UserError
 from ..pretrained import Dtype, digest, load, public_name
 from ..registry import model
@@ -82,7 +82,12 @@ def fresh(shapes: Mapping[str, torch.Size], device: torch.device, generator: tor
     return found
 
 
-@model(memory=language_memory)
+def files_of(kind: str, options: Mapping[str, Any]) -> dict[str, str]:
+    """File name -> sha256 of what the model starts from."""
+    return language_files(options["path"], options["revision"])
+
+
+@model(memory=language_memory, files=files_of)
 def causal_lm(
     material: Material,
     *,

@@ -9,7 +9,7 @@ from ..pretrained import Pooling
 from ..registry import model
 from ..types import Learner, Predictor
 from .adapters import Lora
-from .backbone import Base, Train, opened
+from .backbone import Base, Train, files_of, opened
 from .footprint import memory
 from .inputs import Inputs, Pictures, Texts
 from .limits import above_zero, at_least
@@ -21,7 +21,7 @@ from .training import Snapshot, fitting, fresh, trained
 from .tuned import Tuned
 
 
-@model(memory=memory)
+@model(memory=memory, files=files_of)
 def transformer(
     material: Material,
     *,
@@ -91,6 +91,7 @@ def transformer(
         outputs=1 if loss is Loss.squared else material.n_classes,
         device=str(device),
         gradient_checkpointing=gradient_checkpointing,
+        files=tuple(files_of(material.kind, {"path": path, "revision": revision}).items()),
     )
     with fitting():
         backbone = opened(base)
