@@ -180,6 +180,8 @@ def check(run: Run) -> None:
         }
         run.strategy = run.strategy | called
     dataset, budget = run.dataset, run.budget
+    if dataset.goal == Goal():
+        dataset.goal = None
     if run.oracle is Oracle.file:
         _check_people(run)
     dataset.unlabelled = run.oracle is Oracle.file

@@ -44,9 +44,9 @@ def failure(message: str, log: Path | None = None) -> None:
 
 def asking(folder: Path, table: Path, size: int) -> None:
     """People are to label a batch before a run goes on."""
-    body = Text(f"{size} items wait for their labels: fill in the column label of\n").append(str(table), style="cyan")
-    body.append("\nthen ", style="dim").append(f"alrun resume {folder}")
-    console.print(Panel(body, title="Labels", title_align="left", border_style="yellow"), soft_wrap=True)
+    console.print(Text(f"{size} items wait for their labels", style="yellow"))
+    say(f"  fill in the column label of {table}")  # lines of their own, whole: to be copied
+    say(f"  then alrun resume {folder}")
 
 
 def say(text: str, style: str = "") -> None:
@@ -117,7 +117,7 @@ class Screen(Quiet):
     def __init__(self) -> None:
         self._progress: Progress | None = None
         self._task: Any = None
-        self._accuracies: list[float] = []
+        self._shares: list[float | None] = []
         self._last_percent = -10
 
     def __enter__(self) -> "Screen":
@@ -150,6 +150,10 @@ class Screen(Quiet):
             say(f"label noise {noise:.0%} · imbalance {tail:g} to 1", "yellow")
         if done:
             say(f"continuing after {done} committed cycles", "dim")
+
+    def meaning(self, text: str) -> None:
+        """What a strategy says of its scores."""
+        say(text, "dim")
 
     def note(self, text: str) -> None:
         """Something worth a line."""
@@ -190,16 +194,17 @@ class Screen(Quiet):
             self._progress = None
 
     def cycle(self, metrics: dict[str, Any], costs: dict[str, Any]) -> None:
-        """One line a cycle."""
-        if not self._accuracies:
-            kind = "MAE" if "test/mae" in metrics else "macro-F1"
-            say(f"\ncycle  labels    acc{kind:>10}    nll    ece   select    train", "dim")
-        self._accuracies.append(metrics["test/accuracy"])
-        second = "mae" if "test/mae" in metrics else "macro_f1"
-        figures = [number(metrics[f"test/{name}"]) for name in ("accuracy", second, "nll", "ece")]
-        shown = "".join(BARS[min(7, int(8 * value))] for value in self._accuracies[-40:])
+        """One line a cycle; the bars are its first metric, a share."""
+        names = _told(metrics)
+        width = {name: max(7, len(heading) + 2) for name, heading in names.items()}
+        if not self._shares:
+            headings = "".join(f"{heading:>{width[name]}}" for name, heading in names.items())
+            say(f"\ncycle  labels{headings}   select    train", "dim")
+        self._shares.append(metrics[next(iter(names))])
+        figures = "".join(f"{number(metrics[name]):>{width[name]}}" for name in names)
+        shown = "".join(" " if value is None else BARS[min(7, int(8 * value))] for value in self._shares[-40:])
         say(
-            f"{metrics['cycle']:5d}{metrics['n_labelled']:8d}{figures[0]:>7}{figures[1]:>10}{figures[2]:>7}{figures[3]:>7}"
+            f"{metrics['cycle']:5d}{metrics['n_labelled']:8d}{figures}"
             f"{seconds(costs['select_s']):>9}{seconds(costs['train_s']):>9}  {shown}"
         )
 
@@ -210,6 +215,14 @@ class Screen(Quiet):
         for path in outcome.figures:
             if path.suffix == ".png":
                 say(f"  {path}", "dim")
+
+
+def _told(metrics: Mapping[str, Any]) -> dict[str, str]:
+    """The metrics of a cycle's line with their headings: those of tokens where no class can be right or wrong."""
+    if metrics["test/accuracy"] is None and "test/token_nll" in metrics:
+        return {"test/token_accuracy": "token acc", "test/token_nll": "token nll"}
+    second = {"test/mae": "MAE"} if "test/mae" in metrics else {"test/macro_f1": "macro-F1"}
+    return {"test/accuracy": "acc", **second, "test/nll": "nll", "test/ece": "ece"}
 
 
 def plan(found: Mapping[str, Any]) -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pandas import DataFrame, Series
 
 from alrun.config import DatasetConfig, Goal, config_dir, option
 from alrun.data import load
+from alrun.data.exchanges import exchanges, written
 from alrun.data.instruct import readable
 from alrun.data.source import Source
 from alrun.data.split import split
@@ -120,6 +122,54 @@ def test_mistakes(tmp_path: Path) -> None:
         split(load(config(tmp_path)), config(tmp_path, label_noise=0.1), 0)
     with pytest.raises(UserError, match=r"too few for dataset\.target=6"):
         split(load(config(tmp_path)), config(tmp_path, target=6), 0)
+
+
+def test_mistakes_name_the_option_that_was_given(tmp_path: Path) -> None:
+    goal = config(tmp_path).goal
+    assert goal is not None
+    for key in ("train", "test"):
+        refused(
+            tmp_path, rf"dataset\.goal\.{key}=/none\.jsonl does not exist", goal=replace(goal, **{key: "/none.jsonl"})
+        )
+    refused(tmp_path, r"dataset\.goal\.test=1\.5 is not a share", goal=replace(goal, test="1.5"))
+    refused(tmp_path, r"dataset\.test=-1 is not a share", goal=None, test="-1")
+    cfg = replace(config(tmp_path), train="/none.jsonl")
+    with pytest.raises(UserError, match=r"dataset\.train=/none\.jsonl does not exist"):
+        load(cfg)
+
+
+def test_templates_write_columns_of_any_name_and_refuse_what_cannot_be_written(tmp_path: Path) -> None:
+    rows = [{"a.b": "x", "0": 1.25, "list": ["p", "q"], "none": None}] * 3
+    known = list(rows[0])
+    assert written(" {{{a.b}}} {0:.1f} {list}{none:>9} ", rows, known, "f", "o") == ["{x} 1.2 ['p', 'q']"] * 3
+    for template in ("{instruction:>10d}", "{instruction!x}", "{instruction:{input}}"):
+        refused(tmp_path, "dataset.prompt='{instruction.*cannot be written for the rows of pool.jsonl", prompt=template)
+
+
+@pytest.mark.parametrize("ends", [None, "no", "[a, b]", 3, ["a", None]])
+def test_a_row_without_a_list_of_options_is_named(tmp_path: Path, ends: object) -> None:
+    rows = [{"ask": "q", "ends": ["a", "b"], "right": 1}, {"ask": "q", "ends": ends, "right": 1}]
+    about = DatasetConfig(train=write(tmp_path / "r.jsonl", rows), prompt="{ask}", options="ends", label="right")
+    with pytest.raises(UserError, match=r"row 1 of r\.jsonl has no list of texts in 'ends'"):
+        load(replace(about, name="x", method="instruction_files"))
+
+
+@pytest.mark.parametrize("label", [0.7, 1.2, -1, 2, 1e400, None, "x", [1]])
+def test_a_label_is_a_whole_number_or_a_text(tmp_path: Path, label: object) -> None:
+    frame = DataFrame({"ask": ["q", "q"], "right": Series([1.0, label], dtype=object)})
+    about = DatasetConfig(prompt="{ask}", options=["a", "b"], label="right")
+    with pytest.raises(UserError, match=r"row 1 of f has the label .*, none of its 2 options"):
+        exchanges(frame, about, "dataset", "f")
+    assert exchanges(frame.iloc[:1], about, "dataset", "f").labels.tolist() == [1]
+
+
+def test_a_goal_of_which_nothing_is_given_is_no_goal(tmp_path: Path) -> None:
+    words = ["dataset=instruct", f"dataset.train={instructions(tmp_path)}", "model=causal_lm"]
+    run = cells([*words, "dataset.test=0.25"], multirun=False)[0].run
+    assert run.dataset.goal is None and len(load(run.dataset).test) == 3
+    with pytest.raises(UserError, match="no train rows") as caught:
+        load(cells([*words, "dataset.test=0.25", "dataset.goal.rows=5"], multirun=False)[0].run.dataset)
+    assert any("dataset.goal=null" in hint for hint in caught.value.hints)
 
 
 @pytest.mark.parametrize(

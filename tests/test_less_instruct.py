@@ -20,6 +20,7 @@ from alrun.plan import plans
 from alrun.prepare import prepare
 from alrun.run import Quiet, encode, execute, material
 from alrun.rundir import RunDir
+from alrun.terminal import Screen
 
 STRATEGIES = ("random", "perplexity", "mid_perplexity", "token_entropy", "less_instruct", "badge_lora")
 
@@ -177,3 +178,15 @@ def test_questions_as_a_pool_are_bought_by_their_answers(small, words: list[str]
 def test_uncertainty_about_known_answers_is_refused(strategy: str, small) -> None:
     with pytest.raises(UserError, match="there is nothing to be uncertain of"):
         execute(prepare(small(f"strategy={strategy}")), Quiet())
+
+
+def test_a_task_without_options_shows_its_tokens(small, capsys: pytest.CaptureFixture[str]) -> None:
+    goal = ["dataset.goal.options=null", "dataset.goal.label=null", "dataset.goal.completion='is {label}'"]
+    prepared = prepare(small("strategy=random", "budget.phases=[{labels: 20, cycles: 1}]", *goal))
+    matrix, _ = encode(prepared, Quiet())
+    screen = Screen()
+    for cycle in cycles(prepared.run, prepared.dataset, material(prepared, matrix), prepared.batches, prepared.start):
+        screen.cycle(dict(cycle.metrics), dict(cycle.costs))
+        assert cycle.metrics["test/accuracy"] is None
+        share, nll = (cycle.metrics[f"test/{name}"] for name in ("token_accuracy", "token_nll"))
+        assert f"{share:.3f}      {nll:.3f}" in capsys.readouterr().out

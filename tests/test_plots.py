@@ -17,9 +17,9 @@ from alrun.cli import app
 from alrun.errors import UserError
 from alrun.metrics import ece
 from alrun.plots import draw_below, draw_comparison, draw_run
-from alrun.plots.calibration import reliability
 from alrun.plots.files import RunFiles, spread
 from alrun.plots.lines import group, mean_band
+from alrun.plots.reliability import reliability
 from alrun.plots.style import shorten
 
 FIGURES = ["curve", "calibration", "classes", "tsne", "tsne_classes"]
@@ -98,7 +98,7 @@ def test_reliability_bins_are_those_of_the_ece() -> None:
     rng = np.random.default_rng(0)
     confidence, right = np.append(rng.random(500), [0.0, 0.2, 0.4, 1.0]), rng.random(504) < 0.6
     bins = reliability(confidence, right)
-    gap = (bins["items"] * (bins["accuracy"] - bins["confidence"]).abs()).sum() / 504
+    gap = (bins.items * abs(bins.accuracy - bins.confidence)).sum() / 504
     assert gap == pytest.approx(ece(confidence, right), abs=1e-12)
 
 
@@ -298,6 +298,17 @@ def test_an_ordinal_task_is_drawn_by_its_errors(tmp_path: Path) -> None:
     assert "target NLL" in text and "quadratic weighted kappa" in text
     alone = draw_run(runs[0], ["svg"])
     assert "test MAE" in next(path for path in alone if path.name == "curve.svg").read_text()
+
+
+def test_completions_without_classes_are_drawn_by_their_tokens(tmp_path: Path) -> None:
+    runs = [fake_run(tmp_path, strategy=name, pool=60, test=20) for name in ("random", "badge")]
+    told = {"test/accuracy": None, "test/nll": None, "test/token_nll": 1.5, "test/token_accuracy": 0.5}
+    for folder in runs:
+        lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        (folder / "metrics.jsonl").write_text("".join(json.dumps(line | told) + "\n" for line in lines))
+    written = draw_comparison(runs, tmp_path / "out", ["svg"])
+    assert pd.read_csv(written[1])["metric"].unique().tolist() == ["test/token_accuracy", "test/token_nll"]
+    assert "token NLL (nats, lower is better)" in written[0].read_text()
 
 
 def test_any_recorded_metric_can_be_compared(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pandas as pd
 from ..errors import UserError, nearest
 from .entries import DAMAGE, Collection, Entry, LeftOut
 
+MOST = 1e100  # no metric is beyond it, and means and squares of what is below are numbers
 USUAL = "random"  # --baseline by default: nobody asked for it by name
 LOWER = ("nll", "brier", "ece", "mae", "mse", "rmse", "loss", "entropy", "error")
 
@@ -39,6 +40,7 @@ def curves(collection: Collection, key: str) -> tuple[pd.DataFrame, list[LeftOut
     """The table of curves of one metric (see stats.curves), the runs in which a value of it is missing, and notes.
 
     What is undefined before the first label only (a correlation with a constant prediction) is left out of the setting.
+    Raises UserError if that leaves no run.
     """
     rows, left_out = [], []
     late: set[str] = set()
@@ -51,10 +53,23 @@ def curves(collection: Collection, key: str) -> tuple[pd.DataFrame, list[LeftOut
             continue
         known = [cycle for cycle in range(len(entry.files.rows)) if cycle not in gaps]
         rows += [_point(entry, cycle, key) for cycle in known]
+    if not rows:
+        raise UserError(f"no run has {key} in every cycle", *_others(collection), "alrun show RUN shows what it has")
     table = pd.DataFrame(rows, columns=["setting", "strategy", "seed", "cycle", "labels", "value"])
     if late:
         table = table[~(table["setting"].isin(late) & (table["cycle"] == 0))].reset_index(drop=True)
     return table, left_out, [f"{setting}: {key} is undefined in cycle 0, which is left out" for setting in sorted(late)]
+
+
+def _others(collection: Collection) -> list[str]:
+    """A hint: the test metrics that a run has in every cycle."""
+    whole = {key for entry in collection.entries for key in entry.files.rows[-1] if _everywhere(entry, key)}
+    names = sorted(key.removeprefix("test/") for key in whole if key.startswith("test/") and "recall/" not in key)
+    return [f"--metric takes what there is: {', '.join(names)}"] if names else []
+
+
+def _everywhere(entry: Entry, key: str) -> bool:
+    return all(_is_number(row.get(key)) for row in entry.files.rows)
 
 
 def costs(collection: Collection) -> pd.DataFrame:
@@ -79,4 +94,4 @@ def _point(entry: Entry, cycle: int, key: str) -> tuple[str, str, int, int, int,
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and abs(value) < float("inf")
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MOST

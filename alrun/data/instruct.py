@@ -1,37 +1,27 @@
 """Instruction data: a pool of prompts with their completions, and a target task that they are to be chosen for."""
 
-import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ..config import DatasetConfig, Goal, Task
 from ..errors import UserError
-from ..exchange import Exchange
 from ..registry import dataset
 from . import checks
-from .assemble import SHARE, fraction
-from .columns import demand
+from .assemble import SHARE
+from .exchanges import Part, exchanges
 from .files import located, read
 from .hub import fetch
 from .source import Source, digests, fingerprint
-
-
-class Part(NamedTuple):
-    """The rows of one file or split."""
-
-    items: list[Exchange]
-    labels: np.ndarray  # (n,) int64, 0 where the completion is known
 
 
 @dataset
 def instruction_files(cfg: DatasetConfig) -> Source:
     """Exchanges from files: dataset.train is the pool; dataset.goal, or else dataset.test, what the model is for."""
     _demand_options(cfg, "path", "config", "revision")
-    return _source(cfg, lambda wanted, split: read(located(split, f"dataset.{split}")))
+    return _source(cfg, lambda wanted, split, option: read(located(split, option)))
 
 
 @dataset
@@ -41,7 +31,7 @@ def instruction_hub(cfg: DatasetConfig) -> Source:
         if owner is not None and owner.path is None:
             raise UserError(f"dataset={cfg.name} needs dataset.{key}", f"dataset.{key}=NAME or FOLDER")
 
-    def table(wanted: DatasetConfig | Goal, split: str) -> Any:
+    def table(wanted: DatasetConfig | Goal, split: str, option: str) -> Any:
         about = replace(cfg, path=wanted.path, config=wanted.config, revision=wanted.revision)
         return fetch(about, split).to_pandas()
 
@@ -60,16 +50,25 @@ def _source(cfg: DatasetConfig, table: Any) -> Source:
         raise UserError(f"dataset={cfg.name} needs dataset.train", "dataset.train=PATH or SPLIT")
     if cfg.task != Task.classification:
         raise UserError(f"dataset.task={cfg.task} is not for instructions", "dataset.task=classification")
+    if cfg.goal is not None and cfg.goal.train is None:
+        raise UserError(
+            "dataset.goal has no train rows to draw the target from",
+            "dataset.goal.train=PATH or SPLIT",
+            "dataset.goal=null: no task beside the pool's own",
+        )
     if cfg.goal is not None and cfg.test is not None:
         raise UserError("dataset.test and dataset.goal both name a test split", "leave dataset.test out")
-    pool = exchanges(table(cfg, cfg.train), cfg, "dataset", cfg.train)
+
+    def part(about: DatasetConfig | Goal, prefix: str, key: str) -> Part:
+        split = str(getattr(about, key))
+        return exchanges(table(about, split, f"{prefix}.{key}"), about, prefix, split)
+
     goal, prefix = (cfg, "dataset") if cfg.goal is None else (cfg.goal, "dataset.goal")
-    if cfg.goal is not None and cfg.goal.train is None:
-        raise UserError("dataset.goal has no train rows to draw the target from", "dataset.goal.train=PATH or SPLIT")
-    near = pool if cfg.goal is None else exchanges(table(goal, str(goal.train)), goal, prefix, str(goal.train))
+    pool = part(cfg, "dataset", "train")
+    near = pool if cfg.goal is None else part(goal, prefix, "train")
     share = _share(goal.test, f"{prefix}.test")
     if share is None:
-        far = exchanges(table(goal, str(goal.test)), goal, prefix, str(goal.test))
+        far = part(goal, prefix, "test")
     else:
         near, far = _cut(near, share)
         pool = near if cfg.goal is None else pool
@@ -102,80 +101,15 @@ def _joined(cfg: DatasetConfig, parts: Sequence[Part], goal: DatasetConfig | Goa
     )
 
 
-def exchanges(frame: Any, about: DatasetConfig | Goal, prefix: str, where: str) -> Part:
-    """The rows of a table as exchanges: `prompt` and `completion` are texts with {columns} in braces.
-
-    With `options`, the same for all rows or a column of lists, `label` is the column of the right one or its number.
-    """
-    where = Path(where).name
-    if not len(frame):
-        raise UserError(f"{where} has no rows", "is it the right file, or the right split?")
-    known = [str(column) for column in frame.columns]
-    rows = frame.set_axis(known, axis=1).to_dict("records")
-    if about.prompt is None:
-        raise UserError(f"{prefix}.prompt is missing", f"{prefix}.prompt='{{{known[0]}}}': columns in braces")
-    prompts = written(about.prompt, rows, known, where, f"{prefix}.prompt")
-    if (about.options is None) == (about.completion is None):
-        raise UserError(
-            f"{prefix} needs either a completion or options",
-            f"{prefix}.completion='{{column}}'",
-            f"{prefix}.options=[no, yes]",
-        )
-    if about.completion is not None:
-        said = written(about.completion, rows, known, where, f"{prefix}.completion")
-        return Part([Exchange(p, (c,)) for p, c in zip(prompts, said, strict=True)], np.zeros(len(rows), np.int64))
-    if about.label is None:
-        raise UserError(f"{prefix}.options need {prefix}.label", "the column of the right option or of its number")
-    demand(about.label, known, where, f"{prefix}.label")
-    if isinstance(about.options, str):
-        demand(about.options, known, where, f"{prefix}.options")
-        offered = [tuple(str(option) for option in row[about.options]) for row in rows]
-    else:
-        offered = [tuple(str(option) for option in about.options)] * len(rows)
-    labels = [
-        _right(row[about.label], options, n, where) for n, (row, options) in enumerate(zip(rows, offered, strict=True))
-    ]
-    return Part([Exchange(p, o) for p, o in zip(prompts, offered, strict=True)], np.array(labels, np.int64))
-
-
-def written(template: str, rows: Sequence[Mapping], known: Sequence[str], where: str, option: str) -> list[str]:
-    """The template filled with every row's columns; a missing value is nothing, and ends are trimmed."""
-    try:
-        fields = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
-    except ValueError as error:
-        raise UserError(f"{option}={template!r}: {error}", "columns stand in braces, {{ is a brace") from error
-    for name in fields:
-        demand(name, known, where, option)
-
-    def filled(row: Mapping) -> str:
-        words = {name: "" if row[name] is None or row[name] != row[name] else row[name] for name in fields}
-        return template.format(**words).strip()
-
-    return [filled(row) for row in rows]
-
-
-def _right(value: Any, options: Sequence[str], row: int, where: str) -> int:
-    """Which option a label means: its text, or its number from 0."""
-    if str(value) in options:
-        return options.index(str(value))
-    try:
-        number = int(value)
-    except (TypeError, ValueError):
-        number = -1
-    if not 0 <= number < len(options):
-        raise UserError(
-            f"row {row} of {where} has the label {value!r}, none of its {len(options)} options",
-            "a label is an option's text or its number, from 0",
-        )
-    return number
-
-
 def _share(test: str | None, option: str) -> float | None:
     """The share of the train rows to cut off; None for a file or split of its own."""
     try:
-        return SHARE if test is None else fraction(test, option) if float(test) is not None else None
+        share = SHARE if test is None else float(test)
     except ValueError:
         return None
+    if not 0 < share < 1:
+        raise UserError(f"{option}={test} is not a share between 0 and 1", f"{option}=0.3, say, or a file or split")
+    return share
 
 
 def _cut(part: Part, share: float) -> tuple[Part, Part]:

@@ -1,10 +1,11 @@
 """From the dataset part of a config to its Source, once per process."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from .. import registry
 from ..config import DatasetConfig, Goal
@@ -23,10 +24,15 @@ def load(cfg: DatasetConfig, plugins: Sequence[str] = ()) -> Source:
 
 @lru_cache(maxsize=2)
 def _load(wanted: str, stamps: str, plugins: tuple[str, ...]) -> Source:
-    values = json.loads(wanted)
-    goal = values.pop("goal")
-    cfg = DatasetConfig(**values, goal=Goal(**goal) if goal else None)
+    cfg = described(json.loads(wanted))
     return registry.find("dataset", {"name": cfg.name, "method": cfg.method}, plugins)(cfg)
+
+
+def described(values: Mapping[str, Any]) -> DatasetConfig:
+    """The dataset part of a config that was written down; what this version does not know is left out."""
+    known = {field.name for field in fields(DatasetConfig)}
+    cfg = DatasetConfig(**{key: value for key, value in values.items() if key in known})
+    return replace(cfg, goal=Goal(**values["goal"])) if values.get("goal") else cfg
 
 
 def _stamp(text: str | None) -> list[int]:

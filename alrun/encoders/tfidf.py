@@ -44,13 +44,19 @@ def tfidf(source: Source, *, dimensions: int, words: int) -> Encoder:
             ) from error
         width = min(dimensions, *counts.shape)
         # Exact up to rounding, and from a fixed start: no randomness of the run is used here.
-        svd = TruncatedSVD(width, algorithm="randomized", n_iter=8, random_state=0).fit(counts)
+        svd = TruncatedSVD(width, algorithm="randomized", n_iter=8, random_state=0)
+        reduced = svd.fit(counts).transform if counts.shape[1] > 1 else _as_it_is
 
         def encode(rows: np.ndarray) -> np.ndarray:
-            each = [svd.transform(counter.transform([texts[row] for row in rows])) for texts in parts]  # (b, width)
+            each = [reduced(counter.transform([texts[row] for row in rows])) for texts in parts]  # (b, width)
             found = [normalize(vectors).astype(np.float32) for vectors in each]
             return combined(found) if paired else found[0]
 
         return Work(4 * width if paired else width, blocks(len(source), 1024), encode, light=True)
 
     return Encoder({"method": "tfidf", "dimensions": dimensions, "words": words}, start)
+
+
+def _as_it_is(counts: Any) -> np.ndarray:
+    """(b, 1) of a single term, which is its own truncated SVD, and which scikit-learn refuses."""
+    return counts.toarray()

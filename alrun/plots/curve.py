@@ -15,17 +15,20 @@ from .lines import Line, mean_band
 from .style import head, look, new_figure, numbers, save, shorten, styled
 
 PANELS = ("test/accuracy", "test/nll")
+TOKENS = ("test/token_accuracy", "test/token_nll")  # where completions are known and there are no classes
 GRADED = ("target/nll", "test/mae", "test/qwk")  # of ordinal tasks
 MEANING = {
     "test/accuracy": "test accuracy",
     "test/nll": "test NLL (nats, lower is better)",
+    "test/token_accuracy": "test token accuracy",
+    "test/token_nll": "test token NLL (nats, lower is better)",
     "target/nll": "target NLL (nats, lower is better)",
     "test/mae": "test MAE (lower is better)",
     "test/rmse": "test RMSE (lower is better)",
     "test/qwk": "test quadratic weighted kappa",
     "test/spearman": "test Spearman correlation",
 }
-SHARES = ("test/accuracy", "test/qwk", "test/spearman")  # at most 1
+SHARES = ("test/accuracy", "test/token_accuracy", "test/qwk", "test/spearman")  # at most 1
 SIGNED = ("test/qwk", "test/spearman")  # 0 is chance, not the least
 LONG = 50  # beyond this ratio of the largest to the smallest label count the axis is logarithmic
 
@@ -42,7 +45,8 @@ def draw_curve(
 ) -> list[Path]:
     """A panel for each metric, one line each with its 95 % t band. `ranks` fixes a line's colour by its label.
 
-    Without `metrics`: accuracy and NLL, or for an ordinal task the target split's NLL, MAE and kappa.
+    Without `metrics`: accuracy and NLL, of tokens where there are no classes, or for an ordinal task the target
+    split's NLL, MAE and kappa.
     """
     shown = _panels(lines, metrics)
     texts = {line.label: "\n".join(textwrap.wrap(line.legend, 30)) for line in lines}
@@ -80,7 +84,10 @@ def draw_curve(
 def _panels(lines: Sequence[Line], metrics: Sequence[str]) -> Sequence[str]:
     known = [set(run.metrics.columns[run.metrics.notna().any()]) for line in lines for run in line.runs]
     if not metrics:
-        return GRADED if all("test/mae" in columns for columns in known) else PANELS
+        if all("test/mae" in columns for columns in known):
+            return GRADED
+        tokens = all("test/token_nll" in columns and "test/accuracy" not in columns for columns in known)
+        return TOKENS if tokens else PANELS
     absent = [metric for metric in metrics if not any(metric in columns for columns in known)]
     if absent:
         found = sorted(name for name in set.union(*known) if "/" in name and name.count("/") == 1)
