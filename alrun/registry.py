@@ -45,16 +45,19 @@ def strategy(
     memory: Callable | None = None,
     expand: Callable | None = None,
     diagnostic: Callable | None = None,
+    meaning: Callable | None = None,
 ) -> Callable:
     """Register an acquisition strategy; `memory(Size) -> bytes` is its peak above the features it is given.
 
     `diagnostic(options)` says whether it then asks for labels that nobody paid for: the run's name will tell.
+    `meaning(options)` is a line on what its scores say, such as which sign is good: shown and logged with every run.
 
     One that calls others completes what its options say of them: `expand(options)`, so that a run's config says all.
     """
     if function is None:
-        return partial(strategy, memory=memory, expand=expand, diagnostic=diagnostic)
+        return partial(strategy, memory=memory, expand=expand, diagnostic=diagnostic, meaning=meaning)
     function.memory, function.expand, function.diagnostic = memory, expand, diagnostic  # type: ignore[attr-defined]
+    function.meaning = meaning  # type: ignore[attr-defined]
     return _add("strategy", function)
 
 
@@ -193,6 +196,16 @@ def _called(value: Any) -> Iterator[Mapping[str, Any]]:
             yield from _called(part)
 
 
+def strategies(
+    params: Mapping[str, Any], plugins: Sequence[str] = ()
+) -> Iterator[tuple[str, Callable, dict[str, Any]]]:
+    """Name, function and options of a strategy, then of those that it calls."""
+    function, chosen = find("strategy", params, plugins), options("strategy", params, plugins)
+    yield str(params.get("name") or function.__name__), function, chosen
+    for part in _called(list(chosen.values())):
+        yield from strategies(part, plugins)
+
+
 def memory(params: Mapping[str, Any], size: Any, plugins: Sequence[str] = ()) -> int | None:
     """Bytes that a strategy says it takes, or the hungriest of those it calls; None where one does not say."""
     function = find("strategy", params, plugins)
@@ -216,6 +229,13 @@ def diagnostic(params: Mapping[str, Any], plugins: Sequence[str] = ()) -> bool:
     if own is not None and own(chosen):
         return True
     return any(diagnostic(part, plugins) for part in _called(list(chosen.values())))
+
+
+def meanings(params: Mapping[str, Any], plugins: Sequence[str] = ()) -> list[str]:
+    """What a strategy, and those that it calls, say of their scores; each once."""
+    every = strategies(params, plugins)
+    said = [f"{name}: {own(chosen)}" for name, function, chosen in every if (own := getattr(function, "meaning", None))]
+    return list(dict.fromkeys(said))
 
 
 def build(kind: str, params: Mapping[str, Any], plugins: Sequence[str] = ()) -> Callable:

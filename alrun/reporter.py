@@ -9,6 +9,9 @@ class Quiet:
     def begin(self, prepared: Any, done: int) -> None:
         """The folder is ours; `done` cycles are already there."""
 
+    def meaning(self, text: str) -> None:
+        """What a strategy says of its scores."""
+
     def note(self, text: str) -> None:
         """Something worth a line."""
 

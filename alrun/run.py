@@ -79,6 +79,9 @@ def execute(prepared: Prepared, reporter: Quiet, *, fresh: bool = False, formats
         with logged(home.path), recorded(home):
             _begin(home, prepared)
             reporter.begin(prepared, done)
+            for text in registry.meanings(prepared.run.strategy, prepared.run.plugins):
+                log.info("%s", text)
+                reporter.meaning(text)
             for text in prepared.source.warnings:
                 reporter.note(text)
             crew().begin({"run": plain(prepared.run), "features": cache.key(prepared.source, prepared.encoder)})

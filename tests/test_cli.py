@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from tiny import TINY, command, done, start
 
-from alrun import __version__
+from alrun import __version__, run
+from alrun.errors import RunFailed
 
 COMMANDS = ["run", "resume", "plot", "compare", "export", "ls", "show", "cp", "doctor", "cache"]
 
@@ -43,6 +44,24 @@ def test_a_run_and_the_same_again(here: Path) -> None:
     plotted = command("plot", str(folder), "--format", "pdf")
     assert plotted.exit_code == 0
     assert (folder / "plots" / "curve.pdf").exists()
+
+
+def test_a_run_says_what_its_scores_mean(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every strategy of a schedule, on the screen and in run.log, before any work; those with nothing to say do not."""
+
+    def enough(*_):
+        raise RunFailed("enough")
+
+    monkeypatch.setattr(run, "encode", enough)
+    stages = "[{strategy: less_alignment, until: 1}, {strategy: arena, until: 2}, {strategy: margin}]"
+    lines = command("run", *TINY, "strategy=switch", f"strategy.schedule={stages}").stdout.splitlines()
+    wanted = [
+        "less_alignment: sign=aligned: + = a step on this item lowers the target's loss; high scores are preferred",
+        "arena: sign=opposed: + = a step on this item raises the target's loss; high scores are preferred",
+    ]
+    assert lines[3:] == wanted
+    log = (Path(lines[1]) / "run.log").read_text()
+    assert [line.partition(" INFO ")[2] for line in log.splitlines()[1:3]] == wanted
 
 
 def test_cfg_shows_and_does_nothing(here: Path) -> None:

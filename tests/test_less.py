@@ -13,7 +13,7 @@ from torch import Tensor
 from alrun.errors import UserError
 from alrun.gradients import HeadGradients
 from alrun.numerics import influence
-from alrun.registry import build, options
+from alrun.registry import build, meanings, options
 from alrun.types import Head, Selection, Target
 
 N, D, C, V, LABELLED = 30, 5, 4, 9, [3, 11, 20, 21]
@@ -324,6 +324,28 @@ def test_presets_are_what_they_are_called():
     own = [torch.stack([gradient(head, x, y) for y in ys]).mean(0) for x, ys in zip(h, drawn, strict=True)]
     scores = torch.stack([-goal @ unit(g) for g in own])
     assert choose(given, name="arena").indices.tolist() == rest[scores.argsort(descending=True)[:5]].tolist()
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, "sign=aligned: + = a step on this item lowers the target's loss; high"),
+        ({"sign": "opposed"}, "sign=opposed: + = a step on this item raises the target's loss; high"),
+        (
+            {"sign": "magnitude"},
+            "sign=magnitude: the more a step on this item lowers or raises the target's loss, the higher",
+        ),
+        (
+            {"label": "fisher"},
+            "sign=aligned: the more a step on this item lowers or raises the target's loss, the higher",
+        ),
+        ({"label": "fisher", "sign": "opposed"}, "lowers or raises the target's loss, the lower the score; high"),
+        ({"target": "last_update", "sign": "opposed"}, "+ = a step on this item reverses the last update"),
+    ],
+)
+def test_the_sign_convention_is_said(changed, said):
+    (line,) = meanings(config(**changed))
+    assert line.startswith("less: sign=") and said in line
 
 
 def test_no_gradient_of_the_pool_is_ever_formed():

@@ -25,7 +25,11 @@ def memory(size: Size) -> int:
     return size.pool * (8 * size.embeddings + 16 * size.classes + 64)
 
 
-@strategy(memory=memory, diagnostic=lambda options: options["label"] == axis.Label.oracle)
+@strategy(
+    memory=memory,
+    diagnostic=lambda options: options["label"] == axis.Label.oracle,
+    meaning=axis.meaning,
+)
 def less(
     view: View,
     n: int,

@@ -1,9 +1,9 @@
 """What LESS leaves open: whose gradient, at which label, against which target, compared and chosen how."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -29,6 +29,7 @@ OVER_LABELS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     Label.expected_cos: lambda s, p: (p * s).sum(1),
     Label.max_label: lambda s, p: s.amax(1),
 }
+SIZES = (Label.expected_abs, Label.fisher)  # they have no direction
 SIGN: dict[str, Callable[[Tensor], Tensor]] = {
     Sign.aligned: torch.clone,
     Sign.opposed: torch.neg,
@@ -64,6 +65,19 @@ class Axes:
     def closed(self) -> bool:
         """Whether they ask for what the last layer's closed form can say."""
         return (self.scope, self.update, self.trajectory) == (Scope.head, Update.sgd, Trajectory.last)
+
+
+def meaning(options: Mapping[str, Any]) -> str:
+    """What a score says under these options, once `sign` is applied to it."""
+    sign = options["sign"]
+    what = "the last update" if options["target"] == Goal.last_update else "the target's loss"
+    more, less = ("continues", "reverses") if options["target"] == Goal.last_update else ("lowers", "raises")
+    if sign == Sign.magnitude or options["label"] in SIZES:
+        score = "lower" if sign == Sign.opposed else "higher"
+        said = f"the more a step on this item {more} or {less} {what}, the {score} the score"
+    else:
+        said = f"+ = a step on this item {less if sign == Sign.opposed else more} {what}"
+    return f"sign={sign}: {said}; high scores are preferred"
 
 
 class Alignment(Protocol):
