@@ -72,8 +72,8 @@ def execute(prepared: Prepared, reporter: Quiet, *, fresh: bool = False, formats
             home.clear()
         done = home.repair()
         summary = home.summary()
-        if prepared.run.save_models and (gone := home.without_model()):
-            reporter.note(f"{_counted(gone)} committed without a saved model: --fresh trains it again")
+        if prepared.run.save_models:
+            _look_after(home, reporter)
         if summary is not None:
             return Outcome(home.path, True, 0.0, (summary.get("aulc") or {}).get("accuracy"), [])
         with logged(home.path), recorded(home):
@@ -95,6 +95,15 @@ def execute(prepared: Prepared, reporter: Quiet, *, fresh: bool = False, formats
     outcome = Outcome(home.path, False, time.perf_counter() - began, aulc, figures)
     reporter.end(outcome)
     return outcome
+
+
+def _look_after(home: RunDir, reporter: Quiet) -> None:
+    """Say which models are not there as they should be."""
+    if gone := home.without_model():
+        reporter.note(f"{_counted(gone)} committed without a saved model: --fresh trains it again")
+    if damaged := home.damaged_models():
+        more = f" (and {len(damaged) - 1} more files of saved models)" if len(damaged) > 1 else ""
+        reporter.note(f"{damaged[0]}{more}: --fresh trains the models again")
 
 
 def _counted(cycles: Sequence[int]) -> str:

@@ -10,6 +10,7 @@ import fcntl
 import io
 import json
 import os
+import re
 import shutil
 import time
 import zipfile
@@ -21,9 +22,13 @@ from typing import Any
 import numpy as np
 
 from .errors import REFUSALS, RunFailed, UserError
+from .kept import damages, record
 
 SCHEMA = 1
 COLUMNS = "cycle,rank,index,label,score"
+MODELS = "models.json"  # what was written of saved models
+MODEL = re.compile(r"cycle_(\d{3,})")
+PREDICTIONS = re.compile(r"cycle_(\d{3,})\.npz(?:\.partial)?")
 PATIENCE = 20, 0.05  # tries and seconds between them: whoever only looks at a folder holds its lock for an instant
 
 
@@ -74,7 +79,23 @@ class RunDir:
 
     def without_model(self) -> list[int]:
         """Committed cycles whose model was not kept."""
-        return [cycle for cycle in range(len(self.metrics())) if not (self.path / _model(cycle)).is_dir()]
+        recorded, every = self._models(), range(len(self.metrics()))
+        folders = {cycle: self.path / _model(cycle) for cycle in every if _name(cycle) not in recorded}
+        return [cycle for cycle, folder in folders.items() if not folder.is_dir() or not any(folder.iterdir())]
+
+    def damaged_models(self) -> list[str]:
+        """What has become of files of kept models since they were written; older folders have no record of them."""
+        recorded = self._models()
+        return [what for name, files in recorded.items() for what in damages(self.path / "models" / name, files)]
+
+    def _models(self) -> dict[str, Any]:
+        """Of committed cycles' models, the names of their folders -> what is recorded of their files."""
+        try:
+            found = json.loads((self.path / MODELS).read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
+        names = map(_name, range(len(self.metrics())))
+        return {name: found[name] for name in names if name in found} if isinstance(found, dict) else {}
 
     def summary(self) -> dict[str, Any] | None:
         """summary.json of a finished run, else None."""
@@ -205,11 +226,11 @@ class RunDir:
             _cut(self.path / "metrics.jsonl", [0, *metric_ends][whole])
             _cut(self.path / "costs.jsonl", [0, *cost_ends][whole])
             _cut(self.path / "selections.csv", [len(COLUMNS) + 1 if whole else 0, *batch_ends][bought])
-            for path in self.path.glob("predictions/*"):
-                if path.name not in {Path(_predictions(cycle)).name for cycle in range(whole)}:
+            for path, cycle in _own(self.path / "predictions", PREDICTIONS):
+                if cycle >= whole or path.suffix == ".partial":
                     path.unlink()
-            for path in self.path.glob("models/*"):
-                if path.name not in {Path(_model(cycle)).name for cycle in range(whole)}:
+            for path, cycle in _own(self.path / "models", MODEL):
+                if cycle >= whole and path.is_dir():
                     shutil.rmtree(path)
             if _told(self.summary() or {}) != whole:
                 (self.path / "summary.json").unlink(missing_ok=True)
@@ -232,6 +253,8 @@ class RunDir:
         self.write_arrays(_predictions(cycle), predictions)
         for name, content in files.items():
             self.write(f"{_model(cycle)}/{name}", content)
+        if files or (self.path / MODELS).exists():  # which may tell of this cycle's model before a kill
+            self.write_json(MODELS, self._models() | ({_name(cycle): record(files)} if files else {}))
         with translated(self.path):
             table = self.path / "selections.csv"
             header = "" if table.exists() and table.stat().st_size else COLUMNS + "\n"
@@ -255,12 +278,22 @@ def _told(summary: Mapping[str, Any]) -> int:
     return len((summary.get("labels") or {}).get("points") or ())
 
 
+def _name(cycle: int) -> str:
+    return f"cycle_{cycle:03d}"
+
+
 def _model(cycle: int) -> str:
-    return f"models/cycle_{cycle:03d}"
+    return f"models/{_name(cycle)}"
 
 
 def _predictions(cycle: int) -> str:
-    return f"predictions/cycle_{cycle:03d}.npz"
+    return f"predictions/{_name(cycle)}.npz"
+
+
+def _own(folder: Path, names: re.Pattern[str]) -> list[tuple[Path, int]]:
+    """What a run itself wrote into one of its folders, each with its cycle: other things there are anyone's."""
+    matches = [(path, names.fullmatch(path.name)) for path in folder.glob("*")]
+    return [(path, int(match[1])) for path, match in matches if match]
 
 
 def _line(values: Mapping[str, Any]) -> str:

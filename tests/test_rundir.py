@@ -1,7 +1,10 @@
 """What a run folder promises, without a run."""
 
 import json
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -9,12 +12,14 @@ import pytest
 from alrun.errors import RunFailed, UserError
 from alrun.rundir import COLUMNS, Bought, RunDir, below
 
+NOTHING: Mapping[str, bytes] = MappingProxyType({})
 
-def commit(home: RunDir, cycle: int, rows: list[int]) -> None:
+
+def commit(home: RunDir, cycle: int, rows: list[int], files: Mapping[str, bytes] = NOTHING) -> None:
     """One cycle with made-up numbers."""
     bought = Bought(rows, [0] * len(rows), [0.5, None][: len(rows)])
     line = {"cycle": cycle, "n_acquired": len(rows), "test/accuracy": 0.1 * cycle}
-    home.commit(cycle, line, {"cycle": cycle}, bought, {"test_prediction": np.arange(3, dtype=np.int32)}, {})
+    home.commit(cycle, line, {"cycle": cycle}, bought, {"test_prediction": np.arange(3, dtype=np.int32)}, files)
 
 
 @pytest.fixture
@@ -40,6 +45,56 @@ def test_repair_leaves_a_whole_run_alone(home: RunDir) -> None:
     before = {path: path.read_bytes() for path in home.path.rglob("*") if path.is_file()}
     assert home.repair() == 3
     assert {path: path.read_bytes() for path in home.path.rglob("*") if path.is_file()} == before
+
+
+def test_repair_leaves_what_others_put_there(home: RunDir) -> None:
+    mine = (
+        "models/notes.txt",
+        "models/best/adapter.bin",
+        "models/cycle_x/a",
+        "predictions/notes.txt",
+        "predictions/a/b",
+    )
+    theirs = ("models/cycle_003/head.safetensors", "predictions/cycle_1000.npz", "predictions/cycle_001.npz.partial")
+    for name in (*mine, *theirs):
+        (home.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (home.path / name).write_bytes(b"x")
+    assert home.repair() == 3
+    assert all((home.path / name).is_file() for name in mine)
+    assert not any((home.path / name).exists() for name in theirs)
+    assert not (home.path / "models/cycle_003").exists()
+
+
+def test_what_became_of_models(tmp_path: Path) -> None:
+    home = RunDir(tmp_path)
+    for cycle in range(3):
+        commit(home, cycle, [cycle], {"head": b"12345", "adapter": b"678"} if cycle else {})
+    assert home.without_model() == [0] and home.damaged_models() == []
+    first, second = tmp_path / "models/cycle_001", tmp_path / "models/cycle_002"
+    (first / "head").write_bytes(b"1234")
+    (first / "adapter").write_bytes(b"679")
+    (second / "head").unlink()
+    said = [f"{first / 'adapter'} does not have the content", f"{first / 'head'} has 4 bytes, 5 were written"]
+    for found, wanted in zip(home.damaged_models(), [*said, f"{second / 'head'} is gone"], strict=True):
+        assert found.startswith(wanted)
+
+    # A cycle that is dropped takes its record along, also where it then comes without a model.
+    (tmp_path / "predictions/cycle_001.npz").unlink()
+    assert home.repair() == 1 and not first.exists()
+    commit(home, 1, [1])
+    assert home.without_model() == [0, 1] and home.damaged_models() == []
+
+
+def test_models_of_folders_without_a_record(tmp_path: Path) -> None:
+    home = RunDir(tmp_path)
+    for cycle in range(3):
+        commit(home, cycle, [cycle], {"head": b"12345"})
+    (tmp_path / "models.json").unlink()
+    assert home.without_model() == [] and home.damaged_models() == []
+    (tmp_path / "models/cycle_001/head").unlink()
+    assert home.without_model() == [1]
+    shutil.rmtree(tmp_path / "models/cycle_001")
+    assert home.without_model() == [1]
 
 
 def test_a_run_that_buys_nothing_keeps_its_header(tmp_path: Path) -> None:

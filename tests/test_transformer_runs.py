@@ -111,6 +111,28 @@ def test_a_model_that_is_not_there_is_said_so(asked: list[str], monkeypatch: pyt
     assert outcome.reused and told == ["cycles 0, 1, 2 were committed without a saved model: --fresh trains it again"]
 
 
+def test_a_model_that_was_damaged_is_said_so(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alrun.run, "draw_run", lambda folder, formats: [])
+    prepared = prepare(composed(asked, "seed=5", "save_models=true"))
+    told: list[str] = []
+
+    class Listening(Quiet):
+        def note(self, text: str) -> None:
+            told.append(text)
+
+    folder = execute(prepared, Quiet()).folder
+    whole, record = contents(folder), (folder / "models.json").read_bytes()
+    (folder / "models" / ".DS_Store").write_bytes(b"")
+    assert execute(prepared, Listening()).reused and told == []
+    torn = folder / "models" / "cycle_001" / "head.safetensors"
+    torn.write_bytes(torn.read_bytes()[:-1])
+    assert execute(prepared, Listening()).reused
+    interrupted(folder, 2)
+    assert not execute(prepared, Listening()).reused
+    assert len(told) == 2 and all(text.startswith(f"{torn} has ") and "--fresh" in text for text in told)
+    assert contents(folder) == whole and (folder / "models.json").read_bytes() == record
+
+
 def swap(path: Path) -> None:
     """Other weights under the same names."""
     from safetensors.torch import load_file, save_file
