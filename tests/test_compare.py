@@ -17,7 +17,7 @@ from tiny import command
 
 from alrun import comparison
 from alrun.collect import collect, costs, curves, higher_is_better, metric_key
-from alrun.comparison.texts import latex, to_csv, to_json, to_latex, to_markdown
+from alrun.comparison.texts import WRITERS, csv, latex, tables, to_csv, to_json, to_latex, to_markdown
 from alrun.errors import UserError
 from alrun.identity import identity
 
@@ -286,6 +286,23 @@ def test_a_diagnostic_is_shown_and_never_ranked(tmp_path: Path) -> None:
     assert "less †" in to_markdown(found)
 
 
+def test_a_diagnostic_counts_in_no_correction(tmp_path: Path) -> None:
+    sweep(tmp_path, {"random": 0.0, "badge": 0.01, "margin": 0.02}, 4)
+    before = comparison.compare([tmp_path], ASKED).differences.set_index("strategy")
+    for seed in range(4):
+        curve = [0.1, 0.5 + seed / 50, 0.6, 0.7, 0.8]
+        finished_run(tmp_path, "less", seed, curve, options={"label": "oracle"})
+    found = comparison.compare([tmp_path], asked(test="wilcoxon"))
+    assert any("0.25 after Holm over 2:" in note for note in found.notes)
+    found = comparison.compare([tmp_path], ASKED)
+    after = found.differences.set_index("strategy")
+    assert after.loc[["badge", "margin"], "p_holm"].equals(before.loc[["badge", "margin"], "p_holm"])
+    assert np.isfinite(after.loc["less", "p"]) and np.isnan(after.loc["less", "p_holm"])
+    assert "Holm-corrected over the table without †" in to_markdown(found)
+    against = comparison.compare([tmp_path], asked(baseline="less")).differences
+    assert against["p_holm"].notna().sum() == 3, "a diagnostic may be the baseline"
+
+
 def test_a_metric_that_is_missing_leaves_the_run_out_or_the_first_cycle(tmp_path: Path) -> None:
     for seed in range(3):
         finished_run(tmp_path, "random", seed, [None, 0.3, 0.5], metric="test/spearman")
@@ -307,6 +324,17 @@ def test_a_metric_that_is_null_everywhere_is_a_mistake_that_names_the_others(tmp
     assert result.exit_code == 2 and "no run has test/accuracy in every cycle" in result.output
     assert "--metric takes what there is: token_nll " in result.output
     assert command("compare", str(tmp_path), "--metric", "token_nll").exit_code == 0
+
+
+@pytest.mark.parametrize("value", [10**400, 1e308, True, "0.5"])
+def test_what_is_no_measurement_is_missing(tmp_path: Path, value: object) -> None:
+    finished_run(tmp_path, "random", 0, [0.1, 0.3])
+    odd = finished_run(tmp_path, "random", 1, [0.1, 0.3])
+    lines = [json.loads(line) for line in (odd / "metrics.jsonl").read_text().splitlines()]
+    lines[1]["test/accuracy"] = value
+    (odd / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    table, left_out, _ = curves(collect([tmp_path]), "test/accuracy")
+    assert set(table["seed"]) == {0} and left_out == [(odd, "test/accuracy is missing in cycle 1")]
 
 
 def test_directions_of_metrics() -> None:
@@ -414,6 +442,21 @@ def test_what_cannot_be_shown_is_said(tmp_path: Path) -> None:
     to_latex(found), to_markdown(found), to_json(found)
 
 
+def test_one_seed_is_no_penalty_and_settings_that_are_not_ranked_are_not_judged(tmp_path: Path) -> None:
+    sweep(tmp_path / "one", {"random": 0.0, "badge": 0.1}, 1)
+    sweep(tmp_path / "one", {"random": 0.0, "badge": 0.1}, 1, budget="mid")
+    found = comparison.compare([tmp_path / "one"], ASKED)
+    assert found.penalty is None and found.ranks is not None
+    assert any("nothing to test, no penalty matrix" in note for note in found.notes)
+    assert any("2 ranked settings are of 1 data set: " in note for note in found.notes)
+    sweep(tmp_path / "two", {"random": 0.0}, 2)
+    sweep(tmp_path / "two", {"random": 0.0}, 2, budget="mid")
+    assert not any("ranked settings" in note for note in comparison.compare([tmp_path / "two"], ASKED).notes)
+    sweep(tmp_path / "three", {"random": 0.0, "badge": 0.0}, 3, noise=0.0)
+    page = to_markdown(comparison.compare([tmp_path / "three"], ASKED))
+    assert "pairwise penalties over 1 setting\n" in page and "-0 %" not in page and "+0 %" in page
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -421,6 +464,8 @@ def test_what_cannot_be_shown_is_said(tmp_path: Path) -> None:
         ({"test": "f"}, "--test f"),
         ({"counts": "x"}, "--counts x"),
         ({"reach": 0}, "--reach"),
+        ({"full": float("nan")}, "--full nan is no share"),
+        ({"full": 2.0}, "--full 2 is no share"),
     ],
 )
 def test_wrong_options_are_refused(tmp_path: Path, changes: dict[str, object], message: str) -> None:
@@ -498,6 +543,29 @@ def test_latex_prints_names_as_they_stand() -> None:
     )
 
 
+def test_names_that_mean_something_in_markdown_or_latex_stay_text(tmp_path: Path) -> None:
+    sweep(tmp_path, {"random": 0.0, "[1] a*b": -0.1, "*c`\nd&lt;_e_": 0.1, "less_instruct": 0.2}, 3)
+    found = comparison.compare([tmp_path], ASKED)
+    page, text = to_markdown(found), to_latex(found)
+    for name in (r"\[1\] a\*b", r"\*c\` d\&lt;\_e\_", "less_instruct"):
+        assert f"\n| {name} |" in page
+    assert "\n{}[1] a*b & " in text and "\n{}*c` d" in text
+    assert not re.search(r"\\\\\s*[\[*]", text) and not re.search(r"[ &]-\d", text)
+    assert r"\ensuremath{-}0." in text and "none-linear" in text
+
+
+def test_a_folder_that_is_no_text_is_named_in_every_format(tmp_path: Path) -> None:
+    sweep(tmp_path / "runs", {"random": 0.0, "badge": 0.1}, 2)
+    foreign = tmp_path / "runs" / os.fsdecode(b"caf\xe9")
+    foreign.mkdir()
+    (foreign / "run.json").write_text("{}")
+    found = comparison.compare([tmp_path / "runs"], ASKED)
+    for write in WRITERS.values():
+        assert write is to_csv or b"caf?" in write(found).encode()
+    assert "caf?,foreign" in csv(tables(found)["left_out"]).encode().decode()
+    assert "caf?: foreign" in command("compare", str(tmp_path / "runs"), "--format", "csv").stderr
+
+
 def test_the_command_shows_and_writes_and_names_stay_text(tmp_path: Path) -> None:
     sweep(tmp_path, {"random": 0.0, "badge": 0.1}, 2)
     for path in tmp_path.rglob("badge-low/*/config.yaml"):
@@ -507,9 +575,9 @@ def test_the_command_shows_and_writes_and_names_stay_text(tmp_path: Path) -> Non
     assert (said.exit_code, said.stderr) == (0, "")
     assert "digits · none-linear · low · accuracy" in said.stdout and "left out: " in said.stdout
     assert "b|[red]<b>$x$_" in said.stdout
-    assert r"b\|[red]<b>$x$_" in (tmp_path / "out/compare.md").read_text()
+    assert r"b\|\[red\]\<b>$x$\_" in (tmp_path / "out/compare.md").read_text()
     pictures = {path.name for path in (tmp_path / "out/figures").glob("*.png")}
-    assert pictures == {"curves_digits_none-linear_low.png", "gains.png", "penalty.png"}
+    assert pictures == {"curves_digits_none-linear_low.png", "gains.png"}, "one seed in common: no penalties"
 
 
 def test_wrong_commands_end_with_2(tmp_path: Path) -> None:

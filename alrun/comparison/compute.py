@@ -16,7 +16,6 @@ from .reference import thresholds
 
 RESAMPLES = 10_000
 LEVEL = 0.95
-SAME = 0.02  # seeds that differ by less than this share of what other strategies' do are one result
 
 
 @dataclass(frozen=True)
@@ -79,20 +78,19 @@ def compare(paths: Sequence[Path], options: Options) -> Comparison:
     key = metric_key(collection, options.metric)
     higher = higher_is_better(key)
     table, missing, late = curves(collection, key)
-    if table.empty:
-        raise UserError(f"no run has {key} in every cycle", "alrun show RUN shows what it has")
     interval: dict[str, Any] = {"kind": options.band, "level": LEVEL, "resamples": RESAMPLES}
     known: Callable[[Any], Any] = partial(_seeded, interval)
     scores = stats.aulc(table)
-    pairs = stats.paired(scores, options.baseline, higher=higher, test=options.test, **known(1))
     diagnostic = {entry.strategy for entry in collection.entries if entry.diagnostic}
+    pairs = _differences(scores, diagnostic, higher, options, known(1))
     fair = table[~table["strategy"].isin(diagnostic)]
     block, said = stats.complete(fair)
     ranks, penalty, ranked = _over_settings(block, said, higher, options)
     aims, references, why = thresholds(collection, fair, key, options)
     notes = [
         *collection.notes, *late, *_baseline_notes(scores, options.baseline), *pairs.missing,
-        *_power(pairs.table, scores, options), *_repetitions(table), *ranked, *why, *_independence(collection, block),
+        *_power(pairs.table, scores, options), *stats.repetitions(table), *ranked, *why,
+        *_independence(collection, ranks, block),
     ]  # fmt: skip
     return Comparison(
         options=options, key=key, higher=higher, collection=collection, curves=table,
@@ -110,6 +108,20 @@ def _seeded(interval: dict[str, Any], purpose: int) -> dict[str, Any]:
     return interval | {"rng": np.random.default_rng([0, purpose])}
 
 
+def _differences(
+    scores: pd.DataFrame, diagnostic: set[str], higher: bool, options: Options, interval: dict[str, Any]
+) -> stats.Paired:
+    """Each strategy against the baseline. A diagnostic cannot be chosen: its p is outside of the correction."""
+    outside = scores["strategy"].isin(diagnostic - {options.baseline})
+    fair, beside = (
+        stats.paired(part, options.baseline, higher=higher, test=options.test, **interval)
+        for part in (scores[~outside], scores[outside | (scores["strategy"] == options.baseline)])
+    )
+    found = [table for table in (fair.table, beside.table.assign(p_holm=np.nan)) if not table.empty]
+    table = pd.concat(found, ignore_index=True) if found else fair.table
+    return stats.Paired(table, list(dict.fromkeys([*fair.missing, *beside.missing])))
+
+
 def _demand(options: Options) -> None:
     for name, value, known in (
         ("band", options.band, stats.KINDS),
@@ -120,6 +132,8 @@ def _demand(options: Options) -> None:
             raise UserError(f"--{name} {value} is not known", f"choose from {', '.join(known)}")
     if not 0 < options.reach <= 100:
         raise UserError(f"--reach {options.reach:g} is no per cent of anything", "0 < reach <= 100: --reach 95")
+    if options.full is not None and not 0 < options.full <= 1:
+        raise UserError(f"--full {options.full:g} is no share", "what all labels give, 0 < full <= 1: --full 0.93")
 
 
 def _over_settings(
@@ -128,7 +142,10 @@ def _over_settings(
     """Ranks (of two or more settings) and the penalty matrix (of two or more strategies)."""
     if block["strategy"].nunique() < 2:
         return None, None, [*said, "fewer than two strategies share a setting: no ranks, no penalty matrix"]
-    penalty = stats.penalty_matrix(block, higher=higher, counts=options.counts, level=LEVEL)
+    matrix = stats.penalty_matrix(block, higher=higher, counts=options.counts, level=LEVEL)
+    penalty = matrix if matrix.settings else None
+    if penalty is None:
+        said = [*said, "no setting has two seeds and a purchase: nothing to test, no penalty matrix"]
     if block["setting"].nunique() < 2:
         return None, penalty, [*said, "one setting: no ranks over settings, no critical-difference diagram"]
     ranks = stats.average_ranks(stats.aulc(block), higher=higher, level=LEVEL)
@@ -145,7 +162,7 @@ def _baseline_notes(scores: pd.DataFrame, baseline: str) -> list[str]:
 def _power(differences: pd.DataFrame, scores: pd.DataFrame, options: Options) -> list[str]:
     """What the number of seeds cannot show; one sentence for each case."""
     notes = []
-    comparisons = differences.groupby("setting", sort=False)["strategy"].size()
+    comparisons = differences["p_holm"].notna().groupby(differences["setting"]).sum()
     cases = {(int(n), int(comparisons[s])) for s, n in zip(differences["setting"], differences["pairs"], strict=True)}
     for pairs, number in sorted(cases):
         if text := stats.warning(pairs, number, options.test, LEVEL):
@@ -156,30 +173,15 @@ def _power(differences: pd.DataFrame, scores: pd.DataFrame, options: Options) ->
     return notes
 
 
-def _repetitions(table: pd.DataFrame) -> list[str]:
-    """Strategies whose seeds are one result told again: nothing random was left for the seed to change."""
-    known = table[table["labels"] > 0].groupby(["setting", "strategy", "labels"])["value"]
-    span = (known.max() - known.min()).groupby(level=[0, 1]).max()  # (setting, strategy) largest gap of two seeds
-    usual = span.groupby(level=0).max()
-    seeds = table.groupby(["setting", "strategy"])["seed"].nunique()
-    same = [pair for pair in span.index if span[pair] <= SAME * usual[pair[0]] and seeds[pair] > 1]
-    found = {setting: [strategy for other, strategy in same if other == setting] for setting, _ in same}
-    return [
-        f"{setting}: the seeds of {', '.join(strategies)} gave one and the same curve from the first label on: "
-        "it is one result, and its interval does not speak for other pools"
-        for setting, strategies in found.items()
-    ]
-
-
-def _independence(collection: Collection, block: pd.DataFrame) -> list[str]:
+def _independence(collection: Collection, ranks: stats.Ranks | None, block: pd.DataFrame) -> list[str]:
     """Friedman and Wilcoxon count settings as independent; two budgets or models of one data set are not."""
-    inside = set(block["setting"])
+    inside = set(block["setting"]) if ranks else set()
     ranked = {entry.setting: entry.data.split(" · ")[0] for entry in collection.entries if entry.setting in inside}
     data = len(set(ranked.values()))
     if data == len(ranked):
         return []
     return [
-        f"the {len(ranked)} ranked settings are of {data} data sets: they are not independent, "
+        f"the {len(ranked)} ranked settings are of {data} data set{'s' * (data > 1)}: they are not independent, "
         "and the p of ranks is too small; name folders of one budget and model"
     ]
 

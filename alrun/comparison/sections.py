@@ -53,10 +53,11 @@ def _aulc(found: Comparison, setting: str) -> Section:
         rows.append(cells([name(found, strategy), *mine, *against]))
     kind = "t interval" if found.options.band == "t" else "bootstrap interval"
     how = f"paired {found.options.test} test"
+    family = "the table" if found.diagnostic.isdisjoint(aulc.index) else f"the table without {DAGGER}"
     direction = "" if found.higher else "; lower is better"
     note = (
         f"AULC: mean {metric} over the curve{direction} · difference of AULC to {base} in the same seeds, its 95 % "
-        f"{kind}, p of a {how}, also Holm-corrected over the table · wins/ties/losses by seed"
+        f"{kind}, p of a {how}, also Holm-corrected over {family} · wins/ties/losses by seed"
     )
     header = ["strategy", "seeds", "AULC", "SD", "final", f"vs {base}", "95 %", "p", "p Holm", "w/t/l"]
     return Section(f"{setting} · {metric}", note, header, rows)
@@ -87,7 +88,7 @@ def _labels(found: Comparison, setting: str) -> Section:
         if strategy in reach.index:
             row = reach.loc[strategy]
             labels = f"{row['labels']:,.0f}" if np.isfinite(row["labels"]) else "never"
-            saved = f"{100 * row['saved']:+.0f} %" if np.isfinite(row["saved"]) else "–"
+            saved = f"{round(100 * row['saved']) + 0:+d} %" if np.isfinite(row["saved"]) else "–"
             mine = [labels, f"{row['reached']}/{row['seeds']}", saved]
         spent = ["–"] * 4
         if strategy in costs.index and np.isfinite(costs["total_ms"][strategy]):
@@ -161,4 +162,6 @@ def _penalty(found: Comparison) -> Section | None:
         f"how often another strategy beats it (lower is better), and it beats another, at 5 % in a paired t test, mean "
         f"over the others; label counts {counts}; at most {settings}. The matrix is in the figure, CSV and JSON"
     )
-    return Section(f"pairwise penalties over {settings} settings", note, ["strategy", "beaten", "beats"], rows)
+    return Section(
+        f"pairwise penalties over {settings} setting{'s' * (settings > 1)}", note, ["strategy", "beaten", "beats"], rows
+    )

@@ -11,7 +11,7 @@ from ..rundir import RunDir
 from .cells import Cell
 from .compute import Comparison
 from .sections import sections
-from .texts import FORMATS, SUPERSCRIPT, WRITERS, csv, tables
+from .texts import FORMATS, SUPERSCRIPT, WRITERS, csv, printable, tables
 
 STYLES = ("", "bold green", "green", "cyan")
 MOST = 12  # folders named on the screen; --out and --format json name all
@@ -38,7 +38,7 @@ def show(found: Comparison, kind: str) -> None:
     for note in found.notes:
         terminal.remark(note, aside=kind != "terminal")
     for folder, reason in found.left_out[:MOST]:
-        terminal.remark(f"left out: {folder}: {reason}", aside=kind != "terminal")
+        terminal.remark(printable(f"left out: {folder}: {reason}"), aside=kind != "terminal")
     if len(found.left_out) > MOST:
         terminal.remark(f"left out: {len(found.left_out) - MOST} more", aside=kind != "terminal")
 

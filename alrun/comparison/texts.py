@@ -1,7 +1,8 @@
 """The tables as CSV, JSON, LaTeX (booktabs) and Markdown."""
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ ESCAPES = {
     "±": r"\ensuremath{\pm}", "·": r"\textperiodcentered{}", "–": "--", "†": r"\textdagger{}", "…": r"\ldots{}",
     "¹": r"\textsuperscript{1}", "²": r"\textsuperscript{2}", "³": r"\textsuperscript{3}",
 }  # fmt: skip
+MARKUP = re.compile(r"[\\`*|~\[\]]|<(?=[A-Za-z/!?])|&(?=[#\w])|(?<!\w)_|_(?!\w)")  # an underscore within a word is none
+MINUS = re.compile(r"(?<![\w)\]}])-(?=[\d.])")
 
 
 def tables(found: Comparison) -> dict[str, pd.DataFrame]:
@@ -36,7 +39,7 @@ def tables(found: Comparison) -> dict[str, pd.DataFrame]:
         given |= {"ranks": found.ranks.table, "pairs": found.ranks.pairs}
     if found.penalty is not None:
         given["penalty"] = found.penalty.matrix.rename_axis("strategy").reset_index()
-    out = [[str(folder), reason] for folder, reason in found.left_out]
+    out = [[printable(str(folder)), printable(reason)] for folder, reason in found.left_out]
     return given | {"left_out": pd.DataFrame(out, columns=["folder", "reason"])}
 
 
@@ -86,24 +89,27 @@ def to_markdown(found: Comparison) -> str:
         sides = f"| --- |{' ---: |' * (len(section.header) - 1)}"
         marked = [[_markdown(cell.text) + SUPERSCRIPT[cell.place] for cell in row] for row in section.rows]
         rows = [f"| {' | '.join(row)} |" for row in marked]
-        parts.append("\n".join([f"## {section.title}", "", header, sides, *rows, "", section.note]))
-    return "\n\n".join([*parts, *_ending(found, "- ")]) + "\n"
+        title, note = _markdown(section.title), _markdown(section.note)
+        parts.append("\n".join([f"## {title}", "", header, sides, *rows, "", note]))
+    notes = "\n".join(f"- {_markdown(line)}" for line in _ending(found))
+    return "\n\n".join([*parts, *([notes] if notes else [])]) + "\n"
 
 
 def _markdown(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split())
+    """Text that Markdown shows as it stands, on one line."""
+    return MARKUP.sub(r"\\\g<0>", " ".join(text.split()))
 
 
-def _ending(found: Comparison, bullet: str) -> list[str]:
-    """The notes and what was left out, as one block."""
-    lines = [*found.notes, *(f"left out: {folder}: {reason}" for folder, reason in found.left_out)]
-    return ["\n".join(bullet + " ".join(line.split()) for line in lines)] if lines else []
+def _ending(found: Comparison) -> list[str]:
+    """The notes and what was left out."""
+    return [*found.notes, *(printable(f"left out: {folder}: {reason}") for folder, reason in found.left_out)]
 
 
 def to_latex(found: Comparison) -> str:
     """Every table with booktabs; the notes as comments. Best of a column bold, second underlined, third italic."""
     parts = ["% needs \\usepackage{booktabs}", *(_latex_table(section) for section in sections(found))]
-    return "\n\n".join([*parts, *_ending(found, "% ")]) + "\n"
+    notes = "\n".join(f"% {' '.join(line.split())}" for line in _ending(found))
+    return "\n\n".join([*parts, *([notes] if notes else [])]) + "\n"
 
 
 def _latex_table(section: Section) -> str:
@@ -114,8 +120,10 @@ def _latex_table(section: Section) -> str:
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"])
 
 
-def _latex_row(texts: Any) -> str:
-    return " & ".join(texts) + r" \\"
+def _latex_row(texts: Iterable[str]) -> str:
+    r"""A row. A bracket or star at its start would be an argument of the \\ before it."""
+    row = " & ".join(texts)
+    return ("{}" if row.startswith(("[", "*")) else "") + row + r" \\"
 
 
 def _latex_cell(cell: Cell) -> str:
@@ -123,8 +131,14 @@ def _latex_cell(cell: Cell) -> str:
 
 
 def latex(text: str) -> str:
-    """Text that LaTeX prints as it stands."""
-    return "".join(ESCAPES.get(letter, letter) for letter in " ".join(text.split()))
+    """Text that LaTeX prints as it stands; the hyphen before a number is its minus."""
+    escaped = "".join(ESCAPES.get(letter, letter) for letter in " ".join(text.split()))
+    return MINUS.sub(r"\\ensuremath{-}", escaped)
+
+
+def printable(text: str) -> str:
+    """Text that every file can hold: of a folder's name, bytes that are no text become question marks."""
+    return text.encode(errors="replace").decode()
 
 
 WRITERS = {"csv": to_csv, "json": to_json, "latex": to_latex, "markdown": to_markdown}

@@ -25,7 +25,8 @@ def penalty_matrix(curves: pd.DataFrame, *, higher: bool, counts: str, level: fl
 
     i beats j where the paired t of their differences over seeds passes the two-sided level (5 seeds: 2.776). Label
     counts are those after 1, 2, 4, 8, ... purchases ("doubling", as in the paper) or after every purchase ("all"). The
-    column mean is over the other strategies. `curves` must be complete (see blocks.py).
+    column mean is over the other strategies. A setting with one seed cannot be tested and is not counted. `curves` must
+    be complete (see blocks.py).
     """
     names = list(dict.fromkeys(curves["strategy"]))
     total = np.zeros((len(names), len(names)))
@@ -35,7 +36,7 @@ def penalty_matrix(curves: pd.DataFrame, *, higher: bool, counts: str, level: fl
         cycles = sorted({int(cycle) for cycle in table.columns.get_level_values("cycle") if cycle > 0})
         if counts == "doubling":
             cycles = [cycle for cycle in cycles if cycle & (cycle - 1) == 0]
-        if not cycles:
+        if not cycles or part["seed"].nunique() < 2:
             continue
         settings += 1
         values = np.stack([table.xs(cycle, level="cycle", axis=1).to_numpy() for cycle in cycles], axis=2)
