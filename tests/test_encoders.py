@@ -173,6 +173,8 @@ def test_hub_texts_one_by_one(bert: Path, pooling: str, normalise: bool) -> None
 
 def test_hub_cuts_long_texts(bert: Path) -> None:
     source = texts()
+    with pytest.raises(UserError, match="max_length=2 has no room for a text beside its 2 special tokens"):
+        whole(build(source, "hub", path=str(bert), max_length=2), 40)
     short = whole(build(source, "hub", path=str(bert), max_length=4), 40)
     same = [
         (a, b)

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import os
 import pickle
 import shutil
@@ -484,11 +485,30 @@ def test_memory_that_runs_out(error: Exception, when: str, bert: Path, words, mo
         ({"min_steps": 9, "max_steps": 3}, "leave no training"),
         ({"checkpoints": 9}, "checkpoints=9 are more"),
         ({"targets": ["nowhere"]}, "no layer's name"),
+        ({"targets": []}, r"model.targets=\[\] names no layer"),
+        ({"targets": ["query", ""]}, r"model.targets=\[query, \] names no layer"),
+        ({"alpha": 0.0}, "model.alpha=0.0 must be above 0"),
+        ({"alpha": math.inf}, "model.alpha=inf is no finite number"),
+        ({"scale": math.inf}, "model.scale=inf is no finite number"),
+        ({"learning_rate": math.inf}, "model.learning_rate=inf is no finite number"),
+        ({"weight_decay": -1.0}, "model.weight_decay=-1.0 is below 0"),
+        *(({"dropout": dropout}, "model.dropout=.* is not a share below 1") for dropout in (-0.1, 1.0, 2.0)),
+        *(({"warmup": warmup}, "model.warmup=.* is not a share") for warmup in (-0.1, 2.0)),
+        ({"max_length": 2}, "model.max_length=2 has no room for a text beside its 2 special tokens"),
     ],
 )
 def test_options_that_make_no_sense(options: dict, message: str, bert: Path, words) -> None:
     with pytest.raises(UserError, match=message):
         learner(words[0], bert, **options)
+
+
+def test_a_pair_needs_room_for_both_texts(bert: Path, words) -> None:
+    items = [(text, text) for text in words[0].items["pool"]]
+    given = material({"pool": items, "test": items[:4]}, "pair", 3)
+    with pytest.raises(UserError, match="max_length=3 has no room for two texts beside its 3 special tokens"):
+        learner(given, bert, max_length=3)
+    model = learner(given, bert, max_length=4)(EIGHT, words[1][EIGHT], rng())
+    assert set(model.setting.inputs.lengths("pool")) == {4}
 
 
 # -- the real one

@@ -55,6 +55,12 @@ def text(
         tokenizer, network = load(folder, "AutoTokenizer", precision, device)
         paired = source.kind == "pair"
         limit = min(max_length, tokenizer.model_max_length, positions(network))
+        marks = tokenizer.num_special_tokens_to_add()
+        if limit <= marks:  # a tokenizer that has no room for them would cut nothing at all
+            raise UserError(
+                f"encoder.max_length={limit} has no room for a text beside its {marks} special tokens",
+                f"encoder.max_length={marks + 1} or more",
+            )
         parts: Any = sides(source.items) if paired else [source.items]  # one list of texts, or two
         ids = [tokens(tokenizer, texts, limit) for texts in parts]
 

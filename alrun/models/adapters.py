@@ -2,24 +2,39 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
 from ..errors import UserError
+from .limits import above_zero, at_least, finite
 
 # How networks call the projections of queries and values; then those that keep both in one.
 ATTENTION = (("query", "value"), ("q_proj", "v_proj"), ("q_lin", "v_lin"), ("query_proj", "value_proj"), ("q", "v"))
 FUSED = ("Wqkv", "qkv", "query_key_value", "in_proj", "qkv_proj")
 
 
-class Lora(NamedTuple):
+@dataclass(frozen=True)
+class Lora:
     """Which adapters a network gets."""
 
     rank: int
     alpha: float
     dropout: float
     targets: tuple[str, ...]  # endings of layers' names
+
+    def __post_init__(self) -> None:
+        at_least(1, rank=self.rank)
+        above_zero(alpha=self.alpha)
+        finite(alpha=self.alpha)
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"model.dropout={self.dropout} is not a share below 1", "model.dropout=0 for none")
+        if not all(self.targets) or not self.targets:
+            raise UserError(
+                f"model.targets=[{', '.join(self.targets)}] names no layer",
+                "model.targets=[auto], or endings of layers' names",
+            )
 
 
 def adapted(network: nn.Module, lora: Lora, base: str, revision: str | None, task: str | None = None) -> Any:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import UserError
 from ..pictures import coloured
 from ..pretrained import positions
 from ..types import Part
@@ -35,6 +36,14 @@ class Texts:
         self.limit = min(max_length, self.tokenizer.model_max_length, positions(backbone.module.base))
         self.wide = backbone.wide_masks
         self._known: dict[Part, list[tuple[np.ndarray, np.ndarray | None]]] = {}
+        pair = any(len(some) and not isinstance(some[0], str) for some in items.values())
+        marks = self.tokenizer.num_special_tokens_to_add(pair=pair)
+        if self.limit <= marks:  # a tokenizer that has no room for them would cut nothing at all
+            what = "two texts" if pair else "a text"
+            raise UserError(
+                f"model.max_length={self.limit} has no room for {what} beside its {marks} special tokens",
+                f"model.max_length={marks + 1} or more",
+            )
 
     def _tokens(self, part: Part) -> list[tuple[np.ndarray, np.ndarray | None]]:
         if part not in self._known:

@@ -7,7 +7,7 @@ from enum import StrEnum
 import torch
 
 from ..errors import UserError
-from .limits import above_zero, at_least
+from .limits import above_zero, at_least, finite, share
 
 Precision = StrEnum("Precision", ["auto", "float32", "bfloat16"])
 
@@ -36,8 +36,11 @@ class Recipe:
 
     def __post_init__(self) -> None:
         at_least(1, batch=self.batch, epochs=self.epochs, min_steps=self.min_steps, checkpoints=self.checkpoints)
-        at_least(0, learning_rate=self.learning_rate, head_learning_rate=self.head_learning_rate, warmup=self.warmup)
-        above_zero(clip=self.clip)
+        pace = {"learning_rate": self.learning_rate, "head_learning_rate": self.head_learning_rate}
+        at_least(0, **pace, weight_decay=self.weight_decay)
+        finite(**pace, weight_decay=self.weight_decay)
+        above_zero(clip=self.clip)  # it may be infinite
+        share(warmup=self.warmup)
         if self.min_steps > self.max_steps:
             raise UserError(
                 f"model.min_steps={self.min_steps} and model.max_steps={self.max_steps} leave no training",
