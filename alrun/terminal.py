@@ -155,10 +155,6 @@ class Screen(Quiet):
         """What a strategy says of its scores."""
         say(text, "dim")
 
-    def meaning(self, text: str) -> None:
-        """What a strategy says of its scores."""
-        say(text, "dim")
-
     def note(self, text: str) -> None:
         """Something worth a line."""
         say(f"! {text}", "yellow")

@@ -74,7 +74,8 @@ def mmr(gradients: Gradients, relevance: Tensor, n: int, *, trade_off: float) ->
     relevance = relevance.double()  # (u,)
     value = (1 - trade_off) * relevance
     free = torch.ones_like(length, dtype=torch.bool)
-    picks, values = [], []
+    picks: list[int] = []
+    values: list[float] = []
     for _ in range(n):
         pick = int((value if picks else relevance).masked_fill(~free, -math.inf).argmax())
         picks.append(pick)

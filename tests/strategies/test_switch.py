@@ -66,7 +66,7 @@ def test_random_then_entropy():
 def test_alignment_then_entropy():
     preset = option("strategy", "alignment_then_entropy")
     assert ask(preset, 20).indices.tolist() == alone("entropy", 20)
-    with pytest.raises(LookupError, match="asked for embeddings"):  # less_alignment does, random and entropy do not
+    with pytest.raises(LookupError, match="asked for head"):  # less_alignment does, random and entropy do not
         ask(preset, 19)
 
 
