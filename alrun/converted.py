@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .encoders.cache import root
 from .errors import UserError
 from .pretrained import digest, located, package, quiet
+from .sound import first_line
 
 CHUNK = 1 << 22
 
@@ -86,8 +87,18 @@ def converted(parts: Sequence[Path], way_out: str) -> Path:
             draft = folder.with_suffix(".part")
             shutil.rmtree(draft, ignore_errors=True)  # left behind by a killed process
             draft.mkdir()
-            _convert(parts, draft)
-            os.replace(draft, folder)
+            try:
+                _convert(parts, draft)
+                os.replace(draft, folder)
+            except MemoryError:
+                raise
+            except Exception as error:  # a damaged file fails in ways of its own
+                raise UserError(
+                    f"{str(parts[0])!r} cannot be converted: {first_line(error)}",
+                    "it must be a whole GGUF file of a language model that transformers reads",
+                ) from error
+            finally:
+                shutil.rmtree(draft, ignore_errors=True)
     return folder
 
 
@@ -109,7 +120,12 @@ def _convert(parts: Sequence[Path], draft: Path) -> None:
                     shutil.copyfileobj(piece, whole, CHUNK)
     with quiet(), torch.random.fork_rng(devices=[]):
         tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
-        read = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            file.parent, gguf_file=file.name, dtype=torch.float32, output_loading_info=True
+        )
+        read, told = loaded
+        if absent := sorted(told["missing_keys"]):
+            raise ValueError(f"{absent[0]} is missing")
         copy = AutoModelForCausalLM.from_config(read.config)
         copy.load_state_dict(read.state_dict())
         copy.tie_weights()

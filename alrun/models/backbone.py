@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..errors import UserError
 from ..pictures import load_vision
 from ..pretrained import MINILM, Dtype, Pooling, digest, load, located, minilm, pool, public_name
+from ..sound import demand_numbers
 from .adapters import Lora, adapted
 from .lite import lite, lite_digest
 
@@ -100,10 +101,10 @@ def opened(base: Base) -> Backbone:
     with torch.random.fork_rng(devices=[]):  # layers are drawn anew when they are trained: no draw of anyone's is used
         reader, network = lite() if folder is None else _read(folder, base.kind)
         network.requires_grad_(base.train is Train.full)
+        width = _width(network, reader, base)
         path = settled(base.path, base.kind)
         name = MINILM[1] if path == "minilm" else public_name(path)
         adapters = adapted(network, base.lora, name, base.revision) if base.train is Train.lora else None
-        width = _width(network, reader, base)
         module = Classifier(network, nn.Linear(width, base.outputs), base.pooling, base.scale)
     module = module.to(base.device).eval()
     if base.gradient_checkpointing:
@@ -144,16 +145,18 @@ def examples(reader: Any, kind: str, device: str) -> dict[str, Tensor]:
 
 
 def _width(network: nn.Module, reader: Any, base: Base) -> int:
-    """D, found by asking; UserError for networks that need more than the item."""
+    """D, found by asking; UserError for networks that need more than the item, or lack weights."""
     try:
         with torch.no_grad():
             inputs = examples(reader, base.kind, "cpu")
-            return pool(network.eval()(**inputs), inputs.get("attention_mask"), base.pooling).shape[1]
+            vectors = pool(network.eval()(**inputs), inputs.get("attention_mask"), base.pooling)  # (2, D)
     except (TypeError, ValueError, AttributeError) as error:
         raise UserError(
             f"the model {base.path!r} does not turn one item into vectors: {str(error).strip().splitlines()[0]}",
             "choose an encoder such as BERT, MiniLM, ViT or DINO",
         ) from error
+    demand_numbers(base.path, network, vectors)
+    return vectors.shape[1]
 
 
 def _used(module: Classifier, example: Mapping[str, Tensor]) -> set[str]:
