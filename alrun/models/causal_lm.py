@@ -1,5 +1,6 @@
 """A causal language model with LoRA adapters, fine-tuned afresh on the completions of each cycle."""
 
+import logging
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +14,7 @@ from ..converted import converts, language_files, language_model
 from ..errors import UserError
 from ..pretrained import Dtype, digest, load, public_name
 from ..registry import model
+from ..sound import demand_numbers
 from ..types import Learner, Predictor
 from .adapters import Lora, adapted
 from .backbone import recompute
@@ -25,6 +27,8 @@ from .speaker import Speaker
 from .speech import Reader, Template
 from .training import Snapshot, fitting, mean_of_last_quarter, trained
 from .voice import Scoring, Voice, training_loss
+
+log = logging.getLogger("alrun")
 
 
 class Base(NamedTuple):
@@ -59,6 +63,9 @@ def opened(base: Base) -> Opened:
         tokenizer, network = load(
             base.folder, "AutoTokenizer", base.dtype, base.device, "eager", "AutoModelForCausalLM"
         )
+        with torch.no_grad():
+            said = network(input_ids=torch.zeros(1, 1, dtype=torch.int64, device=base.device), use_cache=False)
+        demand_numbers(str(base.folder), network, said.logits)
         network.requires_grad_(False)
         adapters = adapted(network, base.lora, base.name, base.revision, "CAUSAL_LM")
     named = {name: p for name, p in network.named_parameters() if "lora_" in name}
@@ -156,6 +163,7 @@ def causal_lm(
         )
     _demand_room(network.module, max_length)
     reader = Reader(network.tokenizer, template, max_length)
+    log.info("prompts are put %s", "by the tokenizer's chat template" if reader.chat else "plainly: text and new line")
     voice = Voice(
         module=network.module,
         files=list(digest(folder).values()),
