@@ -16,6 +16,7 @@ from .data.split import Dataset
 from .errors import UserError
 from .metrics import evaluate, mean_entropy, nll
 from .models.material import Material
+from .needs import Need, refusal
 from .signals import ModelSignals
 from .streams import Stream, stream
 from .types import Cycle, LanguageModel, Learner, Part, Predictor, Savable, Selection, Strategy, View
@@ -87,11 +88,7 @@ def cycles(
             signals.asked.clear()
             selection = strategy(view, batches[cycle])
             if material.answered and signals.asked == {"probs"}:
-                raise UserError(
-                    f"strategy {run.strategy['name']!r} goes by the model's answers to pool items, and these come with "
-                    "their completions: there is nothing to be uncertain of",
-                    "strategy=perplexity, token_entropy, less_instruct, badge_lora or random",
-                )
+                raise refusal(Need.answers, f"strategy {run.strategy['name']!r}")
             _demand_batch(selection, batches[cycle], view, run.strategy["name"])
         selected = time.perf_counter()
         chosen = selection.indices if selection else labelled[:0]
@@ -122,10 +119,7 @@ def cycles(
 def _files(predictor: Predictor, run: Run) -> Mapping[str, bytes]:
     """What the model can be loaded from."""
     if not isinstance(predictor, Savable):
-        raise UserError(
-            f"save_models=true, and model {run.model['name']!r} cannot be kept",
-            "save_models=false: a run trains it again in an instant",
-        )
+        raise refusal(Need.saving, f"model {run.model['name']!r}")
     return predictor.files()
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -15,14 +16,16 @@ from .budget import fit, initial_size, schedule
 from .config import Run, anchored, check, run_path
 from .data import load
 from .data.instruct import readable
-from .data.source import Source
+from .data.source import Chosen, Source
 from .data.split import Dataset, split
 from .encoders import cache, settle
 from .encoders.encoder import Encoder
 from .errors import UserError
 from .loop import initial_set
-from .models.material import resolve_device
+from .models.material import Material, resolve_device
+from .rehearsal import rehearse
 from .rundir import RunDir
+from .types import Part
 
 WAYS = "--fresh starts it again", "with the files as they were it goes on"
 
@@ -64,7 +67,22 @@ def prepare(run: Run) -> Prepared:
     there = next(path for path in (runs_dir, *runs_dir.absolute().parents) if path.exists())
     if not there.is_dir():
         raise UserError(f"runs_dir={runs_dir} cannot be made: {there} is a file", "runs_dir=FOLDER")
+    rehearse(run, bare(run, dataset), max(batches))
     return Prepared(run, source, dataset, batches, start, encoder, runs_dir / run_path(run))
+
+
+def bare(run: Run, dataset: Dataset) -> Material:
+    """The items of every part of the dataset and what a model is told of them, without features."""
+    rows: dict[Part, np.ndarray] = {"pool": dataset.pool, "target": dataset.target, "test": dataset.test}
+    source, device = dataset.source, resolve_device(run.device)
+    return Material(
+        features={},
+        n_classes=dataset.n_classes,
+        device=device,
+        items={part: Chosen(source.items, index) for part, index in rows.items()},
+        kind=source.kind,
+        levels=None if source.levels is None else torch.from_numpy(source.levels).to(device),
+    )
 
 
 def load_run(folder: Path) -> Run:

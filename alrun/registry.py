@@ -45,32 +45,40 @@ def strategy(
     memory: Callable | None = None,
     expand: Callable | None = None,
     diagnostic: Callable | None = None,
+    needs: Any = None,
     meaning: Callable | None = None,
 ) -> Callable:
     """Register an acquisition strategy; `memory(Size) -> bytes` is its peak above the features it is given.
 
     `diagnostic(options)` says whether it then asks for labels that nobody paid for: the run's name will tell.
+    `needs` (needs.Declared) are compared with what the run offers before it begins.
     `meaning(options)` is a line on what its scores say, such as which sign is good: shown and logged with every run.
 
     One that calls others completes what its options say of them: `expand(options)`, so that a run's config says all.
     """
     if function is None:
-        return partial(strategy, memory=memory, expand=expand, diagnostic=diagnostic, meaning=meaning)
-    function.memory, function.expand, function.diagnostic = memory, expand, diagnostic  # type: ignore[attr-defined]
-    function.meaning = meaning  # type: ignore[attr-defined]
+        declared = {"memory": memory, "expand": expand, "diagnostic": diagnostic, "needs": needs, "meaning": meaning}
+        return partial(strategy, **declared)
+    function.memory, function.expand, function.meaning = memory, expand, meaning  # type: ignore[attr-defined]
+    function.diagnostic, function.needs = diagnostic, needs  # type: ignore[attr-defined]
     return _add("strategy", function)
 
 
 def model(
-    function: Callable | None = None, *, memory: Callable | None = None, files: Callable | None = None
+    function: Callable | None = None,
+    *,
+    memory: Callable | None = None,
+    files: Callable | None = None,
+    offers: Any = None,
 ) -> Callable:
     """Register a model: `(material, *, options) -> Learner`; `memory(kind of items, options) -> bytes` to train it.
 
     `files(kind of items, options)` gives name -> sha256 of the files that it starts from: a run goes on with no others.
+    `offers` (needs.Declared) is what strategies may need of it; its options are then checked before a run begins.
     """
     if function is None:
-        return partial(model, memory=memory, files=files)
-    function.memory, function.files = memory, files  # type: ignore[attr-defined]
+        return partial(model, memory=memory, files=files, offers=offers)
+    function.memory, function.files, function.offers = memory, files, offers  # type: ignore[attr-defined]
     return _add("model", function)
 
 
@@ -208,12 +216,8 @@ def strategies(
 
 def memory(params: Mapping[str, Any], size: Any, plugins: Sequence[str] = ()) -> int | None:
     """Bytes that a strategy says it takes, or the hungriest of those it calls; None where one does not say."""
-    function = find("strategy", params, plugins)
-    own = getattr(function, "memory", None)
-    called = _called(list(options("strategy", params, plugins).values()))
-    needs = [own(size) if own else None, *(memory(part, size, plugins) for part in called)]
-    known = [need for need in needs if need is not None]
-    return max(known) if len(known) == len(needs) else None
+    every = [getattr(function, "memory", None) for _, function, _ in strategies(params, plugins)]
+    return None if None in every else max(own(size) for own in every if own)
 
 
 def files(params: Mapping[str, Any], kind: str, plugins: Sequence[str] = ()) -> dict[str, str]:
@@ -224,11 +228,8 @@ def files(params: Mapping[str, Any], kind: str, plugins: Sequence[str] = ()) -> 
 
 def diagnostic(params: Mapping[str, Any], plugins: Sequence[str] = ()) -> bool:
     """Whether a strategy, or one that it calls, asks for labels that nobody paid for."""
-    own = getattr(find("strategy", params, plugins), "diagnostic", None)
-    chosen = options("strategy", params, plugins)
-    if own is not None and own(chosen):
-        return True
-    return any(diagnostic(part, plugins) for part in _called(list(chosen.values())))
+    every = [(getattr(function, "diagnostic", None), chosen) for _, function, chosen in strategies(params, plugins)]
+    return any(own(chosen) for own, chosen in every if own)
 
 
 def meanings(params: Mapping[str, Any], plugins: Sequence[str] = ()) -> list[str]:

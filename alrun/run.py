@@ -12,7 +12,6 @@ from omegaconf import OmegaConf
 
 from . import asking, registry
 from .config import Oracle, Run, plain
-from .data.source import Chosen
 from .data.split import Dataset
 from .encoders import cache
 from .errors import RunFailed, UserError, Waiting
@@ -22,7 +21,7 @@ from .maps import cached_map, run_map
 from .metrics import area_under_curve
 from .models.material import Material, resolve_device
 from .plots import draw_run
-from .prepare import Prepared, demand_same, load_run, prepare, weights_of
+from .prepare import Prepared, bare, demand_same, load_run, prepare, weights_of
 from .processes import crew
 from .provenance import now, surroundings
 from .reporter import Quiet
@@ -166,16 +165,12 @@ def encode(prepared: Prepared, reporter: Quiet) -> tuple[np.ndarray, str]:
 
 def material(prepared: Prepared, matrix: np.ndarray | None) -> Material:
     """The features of every part of the dataset on the run's device; without a matrix the items alone."""
-    device, dataset = resolve_device(prepared.run.device), prepared.dataset
+    dataset, found = prepared.dataset, bare(prepared.run, prepared.dataset)
+    if matrix is None:
+        return found
     rows: dict[Part, np.ndarray] = {"pool": dataset.pool, "target": dataset.target, "test": dataset.test}
-    return Material(
-        features={} if matrix is None else {part: _features(matrix, index).to(device) for part, index in rows.items()},
-        n_classes=dataset.n_classes,
-        device=device,
-        items={part: Chosen(dataset.source.items, index) for part, index in rows.items()},
-        kind=dataset.source.kind,
-        levels=None if dataset.source.levels is None else torch.from_numpy(dataset.source.levels).to(device),
-    )
+    features = {part: _features(matrix, index).to(found.device) for part, index in rows.items()}
+    return replace(found, features=features)
 
 
 def _features(matrix: np.ndarray, index: np.ndarray) -> torch.Tensor:

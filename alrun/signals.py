@@ -9,6 +9,8 @@ from torch import Tensor
 from .errors import UserError
 from .gradients import HeadGradients, NetworkGradients
 from .models.material import NEVER, Material
+from .needs import LAST_LAYER, Need, refusal
+from .needs import gradients as needed
 from .streams import Stream, stream
 from .types import Completions, Gradients, Head, LanguageModel, Learner, Outputs, Predictor, Scope, Target
 
@@ -87,10 +89,7 @@ class ModelSignals:
     @cached_property
     def _completions(self) -> Completions:
         if not isinstance(self._predictor, LanguageModel) or not self._material.answered:
-            raise UserError(
-                "a strategy asked how well completions are predicted, and these pool items come without them",
-                "dataset=instruct with model=causal_lm",
-            )
+            raise refusal(Need.completions)
         every = torch.arange(self._n, device=self._material.device)
         return self._predictor.completions("pool", every, torch.zeros_like(every))
 
@@ -120,12 +119,7 @@ class ModelSignals:
         if network is not None:
             return NetworkGradients(network, scope)
         if scope != Scope.head or head is None:
-            raise UserError(
-                f"gradients are asked for of {str(scope)!r}, and this model has "
-                + ("its last layer alone" if head is not None else "no layer to take them of"),
-                "model=transformer",
-                *(["strategy.scope=head"] if head is not None else []),
-            )
+            raise refusal(needed(Scope(scope)), offered=[] if head is None else LAST_LAYER)
         return HeadGradients(head, self._predictor.outputs)
 
     def oracle_labels(self, idx: Tensor) -> Tensor:

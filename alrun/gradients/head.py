@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from ..errors import UserError
+from ..needs import Need, refusal
 from ..numerics import influence
 from ..types import Adam, Head, Outputs, Part
 
@@ -63,19 +63,11 @@ class HeadGradients:
 
     def adam(self) -> Adam:
         """There is none: such heads are not trained by Adam, or do not keep its moments."""
-        raise UserError(
-            "this model keeps no Adam moments, update=adam and update=adam_linear need them",
-            "model=transformer",
-            "strategy.update=sgd",
-        )
+        raise refusal(Need.adam)
 
     def checkpoints(self) -> Sequence[tuple[float, "HeadGradients"]]:
         """There are none."""
-        raise UserError(
-            "this model keeps no checkpoints of its training, trajectory=checkpoints needs them",
-            "model=transformer",
-            "strategy.trajectory=last",
-        )
+        raise refusal(Need.checkpoints)
 
     def _factors(self, part: Part, idx: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Residuals (n, C) and embeddings (n, D)."""

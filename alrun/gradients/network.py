@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from ..errors import UserError
+from ..needs import Need, refusal
 from ..numerics.influence import cosine
 from ..types import Adam, Batch, Network, Part, Scope
 from .forward import mapped, slopes
@@ -173,9 +173,7 @@ class NetworkGradients:
             return
         for batch in self._network.batches(part, idx, labels.argmax(1)):
             if batch.labels.ndim > 1:
-                raise UserError(
-                    "averages over labels need labels that are classes, here they are texts", "label=argmax"
-                )
+                raise refusal(Need.shares)
             yield batch._replace(labels=labels[batch.at])
 
     def _slope(self, batch: Batch, direction: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..converted import converts, language_files, language_model
 from ..errors import UserError
+from ..needs import Need
 from ..pretrained import Dtype, digest, load, public_name
 from ..registry import model
 from ..sound import demand_numbers
@@ -94,7 +95,18 @@ def files_of(kind: str, options: Mapping[str, Any]) -> dict[str, str]:
     return language_files(options["path"], options["revision"])
 
 
-@model(memory=language_memory, files=files_of)
+OFFERS = (
+    Need.completions,
+    Need.gradients_last_block,
+    Need.gradients_lora,
+    Need.gradients_all,
+    Need.adam,
+    Need.checkpoints,
+    Need.saving,
+)
+
+
+@model(memory=language_memory, files=files_of, offers=OFFERS)
 def causal_lm(
     material: Material,
     *,
@@ -131,8 +143,8 @@ def causal_lm(
             "dataset=instruct puts your rows as prompts",
             "model=transformer",
         )
-    at_least(1, rank=rank)
     at_least(2, max_length=max_length)
+    lora = Lora(rank, alpha, dropout, tuple(targets))
     recipe = Recipe(
         learning_rate=learning_rate,
         head_learning_rate=learning_rate,
@@ -145,6 +157,7 @@ def causal_lm(
         clip=clip,
         checkpoints=checkpoints,
     )
+    material.begin()
     device = material.device
     half = in_half(precision, device)
     folder = language_model(path, revision)
@@ -155,7 +168,7 @@ def causal_lm(
                 name=str(folder) if converts(path) else public_name(path),
                 revision=revision,
                 files=tuple(digest(folder).items()),
-                lora=Lora(rank, alpha, dropout, tuple(targets)),
+                lora=lora,
                 dtype=Dtype.bfloat16 if half else Dtype.float32,
                 device=str(device),
                 gradient_checkpointing=gradient_checkpointing,

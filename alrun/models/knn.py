@@ -61,7 +61,7 @@ class Nearest:
         return logits.scatter_(1, self.labels[first][:, None], winner)
 
 
-@model
+@model(offers=[])
 def knn(material: Material, *, temperature: float) -> Learner:
     """1-NN on L2-normalised features, as MaxHerding is evaluated (Bae et al., ECCV 2024). Equally near: first acquired.
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..needs import LAST_LAYER
 from ..registry import model
 from ..types import Head, Learner, Outputs, Part, Predictor
 from .limits import above_zero
@@ -38,7 +39,7 @@ class Linear:
         return None
 
 
-@model
+@model(offers=LAST_LAYER)
 def linear(material: Material, *, penalty: float, initial: float) -> Learner:
     """Softmax regression on unit features centred on the pool, solved to convergence in float64.
 
@@ -51,6 +52,7 @@ def linear(material: Material, *, penalty: float, initial: float) -> Learner:
     so the generator matters only with no labels at all, when weights are normal with deviation `initial`.
     """
     above_zero(penalty=penalty)
+    material.begin()
     mean = pool_mean(material)
 
     def learn(idx: Tensor, labels: Tensor, rng: np.random.Generator) -> Predictor:

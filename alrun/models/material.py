@@ -24,6 +24,7 @@ class Material:
     items: Mapping[Part, Sequence[Any]] = field(default_factory=dict)  # part -> n texts, pictures or rows of numbers
     kind: str = "table"  # of the items, as data/source.py names it
     levels: Tensor | None = None  # (C,) float64 ascending, what the classes of an ordinal task stand for
+    begin: Callable[[], None] = lambda: None  # a model calls it when its options are checked and its work begins
     report: Callable[[str, int, int], None] = lambda what, done, total: None  # told how far long work has come
 
     @cached_property

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, linear
 
+from ..needs import LAST_LAYER
 from ..registry import model
 from ..types import Head, Learner, Outputs, Part, Predictor
 from .limits import at_least
@@ -44,7 +45,7 @@ def scaled(features: Tensor, mean: Tensor) -> Tensor:
     return (unit(features) - mean) * mean.shape[0] ** 0.5
 
 
-@model
+@model(offers=LAST_LAYER)
 def mlp(
     material: Material, *, hidden: int, steps: int, batch: int, learning_rate: float, weight_decay: float
 ) -> Learner:
@@ -57,6 +58,7 @@ def mlp(
     """
     at_least(1, hidden=hidden, batch=batch)
     at_least(0, steps=steps, learning_rate=learning_rate, weight_decay=weight_decay)
+    material.begin()
     mean = pool_mean(material)
 
     def learn(idx: Tensor, labels: Tensor, rng: np.random.Generator) -> Predictor:

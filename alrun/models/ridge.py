@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from ..errors import UserError
+from ..needs import LAST_LAYER
 from ..registry import model
 from ..types import Learner, Predictor
 from .limits import above_zero
@@ -13,7 +14,7 @@ from .linear import Linear
 from .material import Material, pool_mean, unit
 
 
-@model
+@model(offers=LAST_LAYER)
 def ridge(material: Material, *, penalty: float, initial: float) -> Learner:
     """Ridge regression on unit features centred on the pool, in closed form; class k has the density of its level.
 
@@ -33,6 +34,7 @@ def ridge(material: Material, *, penalty: float, initial: float) -> Learner:
             "dataset.task=ordinal if they are numbers, else model=linear",
         )
     above_zero(penalty=penalty)
+    material.begin()
     mean = pool_mean(material)  # (F,)
     levels = material.levels.to(mean.device).double()  # (C,)
     scale = (levels - levels.mean()) / levels.std(correction=0)  # (C,)

@@ -7,7 +7,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from ..errors import UserError
+from ..needs import Need, gradients, refusal
 from ..numerics.completion import dense_completion_loss
 from ..processes import crew
 from ..types import Batch, Completions, Moments, Outputs, Part, Scope
@@ -110,7 +110,7 @@ class Speaking:
     def parameters(self, scope: Scope) -> dict[str, Tensor]:
         """Adapters by name, in the module's order: all, or those of the last block."""
         if scope is Scope.head:
-            raise UserError("gradients are asked for of 'head', and model=causal_lm trains its adapters alone", "lora")
+            raise refusal(gradients(scope), offered=[Need.gradients_lora])
         names = last_block(self._names) if scope is Scope.last_block else self._names
         return {name: self.snapshots[-1].parameters[name] for name in names}
 

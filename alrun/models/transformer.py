@@ -1,10 +1,14 @@
 """A pretrained text or image network, fine-tuned afresh on the labels of each cycle."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import UserError
+from ..needs import LAST_LAYER, Need
 from ..pretrained import Pooling
 from ..registry import model
 from ..types import Learner, Predictor
@@ -12,7 +16,7 @@ from .adapters import Lora
 from .backbone import Base, Train, files_of, opened
 from .footprint import memory
 from .inputs import Inputs, Pictures, Texts
-from .limits import above_zero, at_least
+from .limits import above_zero, at_least, finite
 from .material import Material
 from .objective import Loss, objective
 from .recipe import Precision, Recipe, in_half
@@ -20,8 +24,19 @@ from .setting import Setting
 from .training import Snapshot, fitting, fresh, trained
 from .tuned import Tuned
 
+TRAINED = {  # gradients beside those of the head
+    Train.head: [Need.gradients_all],
+    Train.lora: [Need.gradients_last_block, Need.gradients_lora, Need.gradients_all],
+    Train.full: [Need.gradients_last_block, Need.gradients_all],
+}
 
-@model(memory=memory, files=files_of)
+
+def offers(options: Mapping[str, Any]) -> list[Need]:
+    """What strategies may need of it."""
+    return [*LAST_LAYER, *TRAINED[options["train"]], Need.adam, Need.checkpoints, Need.saving]
+
+
+@model(memory=memory, files=files_of, offers=offers)
 def transformer(
     material: Material,
     *,
@@ -64,8 +79,10 @@ def transformer(
         raise UserError(
             "model=transformer reads texts and images, and this dataset has prompts with completions", "model=causal_lm"
         )
-    at_least(1, rank=rank, max_length=max_length)
+    at_least(1, max_length=max_length)
     above_zero(scale=scale)
+    finite(scale=scale)
+    lora = Lora(rank, alpha, dropout, tuple(targets))
     recipe = Recipe(
         learning_rate=learning_rate,
         head_learning_rate=head_learning_rate,
@@ -80,12 +97,13 @@ def transformer(
     )
     device = material.device
     goal = objective(loss, material.levels, device)
+    material.begin()
     base = Base(
         path=path,
         revision=revision,
         kind=material.kind,
         train=train,
-        lora=Lora(rank, alpha, dropout, tuple(targets)),
+        lora=lora,
         pooling=pooling,
         scale=scale,
         outputs=1 if loss is Loss.squared else material.n_classes,

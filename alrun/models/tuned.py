@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from ..errors import UserError
+from ..needs import Need, gradients, refusal
 from ..types import Batch, Head, Moments, Outputs, Part, Scope
 from .blocks import last_block
 from .inputs import by_length
@@ -109,8 +109,7 @@ class Tuning:
             Scope.all: names,
         }[scope]
         if not chosen:
-            ways = "model.train=lora" if scope is Scope.lora else "model.train=lora or model.train=full"
-            raise UserError(f"gradients are asked for of {scope.value!r}, and nothing of it is trained", ways)
+            raise refusal(gradients(scope), offered=[Need.gradients_head, Need.gradients_all])
         return {name: every[name] for name in chosen}
 
     def losses(self, parameters: Mapping[str, Tensor], batch: Batch) -> Tensor:

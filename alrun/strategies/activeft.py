@@ -18,7 +18,7 @@ def memory(size: Size) -> int:
     return size.pool * (8 * size.features + 40) + BLOCK * (16 * directions + 24 * size.features) + 24 * directions**2
 
 
-@strategy(memory=memory)
+@strategy(memory=memory, needs=[])
 def activeft(view: View, n: int, *, temperature: float, rate: float, steps: int, balance: float) -> Selection:
     """n directions follow the pool's unit features and repel each other; the nearest item of each (Xie et al. 2023).
 

@@ -3,6 +3,7 @@
 import torch
 
 from ..errors import UserError
+from ..needs import Need, refusal
 from ..numerics.mixing import BLOCK, class_anchors, critical_steps, farthest_anchors, growing_caps
 from ..registry import strategy
 from ..types import Selection, Size, View
@@ -14,7 +15,7 @@ def memory(size: Size) -> int:
     return size.pool * (9 * size.embeddings + 80) + BLOCK * (40 * size.classes + 24 * size.embeddings)
 
 
-@strategy(memory=memory)
+@strategy(memory=memory, needs=[Need.head])
 def alfamix(view: View, n: int, *, cap_step: float) -> Selection:
     """Candidates change class within the smallest mixing cap that gives more than n of them; the nearest to each of n
     k-means centres of their unit embeddings (Parvaneh et al. 2022, closed form, as released with its growing cap).
@@ -26,9 +27,7 @@ def alfamix(view: View, n: int, *, cap_step: float) -> Selection:
         raise UserError(f"strategy.cap_step={cap_step} is not a share above 0", "strategy.cap_step=0.2")
     head = view.signals.head()
     if head is None:
-        raise UserError(
-            "alfamix mixes inputs of a linear last layer in closed form, and this model has none", "model=linear"
-        )
+        raise refusal(Need.head)
     embeddings = view.signals.embeddings(view.unlabelled)  # (u, D)
     if not len(view.labelled):
         none = torch.empty(0, dtype=torch.int64, device=embeddings.device)

@@ -1,5 +1,6 @@
 """BADGE: batches that are both uncertain and diverse, by k-means++ on hallucinated gradients."""
 
+from ..needs import Need
 from ..numerics.gradients import residuals, spread
 from ..registry import strategy
 from ..types import Selection, Size, View
@@ -13,7 +14,7 @@ def memory(size: Size) -> int:
     return size.pool * (4 * size.embeddings + 8 * size.classes + 32) + 16 * BLOCK * PROPOSALS
 
 
-@strategy(memory=memory)
+@strategy(memory=memory, needs=[Need.answers])
 def badge(view: View, n: int) -> Selection:
     """k-means++ on the last layer's gradients for the predicted labels (Ash et al. 2020, Algorithm 1).
 

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from ..needs import gradients as needed
 from ..numerics.kmeans import spread
 from ..numerics.projections import draw_count
 from ..registry import strategy
@@ -13,7 +14,7 @@ def memory(size: Size) -> int:
     return size.pool * (4 * 4096 + 64)
 
 
-@strategy(memory=memory)
+@strategy(memory=memory, needs=lambda options: [needed(options["scope"])])
 def badge_lora(view: View, n: int, *, scope: Scope, sketch: int) -> Selection:
     """k-means++ on gradients for the predicted labels (Ash et al. 2020, Algorithm 1) in the parameters of a scope.
 

@@ -20,7 +20,7 @@ def memory(size: Size) -> int:
     return size.pool * (8 * width + 16) + 8 * 2048 * (width + size.labelled + size.batch)
 
 
-@strategy(memory=memory)
+@strategy(memory=memory, needs=[])
 def coreset(view: View, n: int, *, space: Space) -> Selection:
     """The item farthest from the labelled set and the picks before it, again and again (Sener and Savarese 2018).
 

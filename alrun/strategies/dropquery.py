@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
+from ..needs import Need, refusal
 from ..numerics.dropout import dropped_predictions, unstable
 from ..registry import strategy
 from ..types import Head, Selection, Size, View
@@ -18,7 +19,7 @@ def memory(size: Size) -> int:
     return size.pool * (20 * size.features + 4 * size.embeddings + 120) + 60 * BLOCK * size.embeddings
 
 
-@strategy(memory=memory)
+@strategy(memory=memory, needs=[Need.answers, Need.head])
 def dropquery(view: View, n: int, *, dropout: float, draws: int, per_pick: int) -> Selection:
     """Among the items that more than half of `draws` predictions with dropout on the head's inputs contradict, the
     nearest to n centres of k-means on unit features (Gupte et al. 2024). Fewer than `per_pick` n of them: a single
@@ -30,7 +31,7 @@ def dropquery(view: View, n: int, *, dropout: float, draws: int, per_pick: int) 
         raise UserError(f"strategy.draws={draws} and strategy.per_pick={per_pick} must be 1 or more")
     head = view.signals.head()
     if head is None:
-        raise UserError("dropquery drops inputs of a linear last layer, and this model has none", "model=linear")
+        raise refusal(Need.head)
     if not len(view.labelled):
         picks = spread_out(_unit(view, view.unlabelled), n, view.rng)
         return Selection(view.unlabelled[picks], torch.full((n,), float("nan"), device=picks.device))

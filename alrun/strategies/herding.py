@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
+from ..needs import Need
 from ..numerics.calibration import best_temperature
 from ..numerics.coverage import Greedy, covered_by
 from ..numerics.distances import smallest_distance, unit_rows
@@ -45,7 +46,6 @@ def demand_radius(sigma: float) -> None:
 
 def start(view: View, weights: Tensor, kernel: Kernel, sigma: float) -> Greedy:
     """Greedy coverage of the unlabelled items, given the labelled ones."""
-    demand_radius(sigma)
     rows = Rows(view.signals.features(view.unlabelled), kernel, sigma, block=BLOCK)
     covered = covered_by(rows, unit_rows(view.signals.features(view.labelled)))  # (u,)
     tile = TILE["cpu" if view.unlabelled.device.type == "cpu" else "cuda"]
@@ -63,12 +63,13 @@ def take(greedy: Greedy, items: Tensor, n: int, view: View, notes: dict[str, flo
     return Selection(items[list(picks)], scores.round(decimals=9), notes)
 
 
-@strategy(memory=memory)
+@strategy(memory=memory, needs=[])
 def maxherding(view: View, n: int, *, kernel: Kernel, sigma: float) -> Selection:
     """Greedy maximum of generalised coverage, mean_n max_s k(x_n, x_s) (Bae et al. 2024, Eq. 3).
 
     The bounds and lists of one cycle serve the next: coverage only grows.
     """
+    demand_radius(sigma)
     kept = view.memo.get("maxherding")
     if not kept or not kept.serves(view, kernel, sigma):
         weights = torch.ones(len(view.unlabelled), dtype=torch.float64, device=view.unlabelled.device)
@@ -92,7 +93,7 @@ def fit_temperature(view: View, calibration: Calibration) -> float:
     return best_temperature(logits.double().cpu().numpy(), view.labels[rest].cpu().numpy(), view.n_classes)
 
 
-@strategy(memory=memory)
+@strategy(memory=memory, needs=[Need.answers])
 def uherding(
     view: View,
     n: int,
@@ -107,6 +108,7 @@ def uherding(
 
     The temperature and the radius follow the labels: few of them make it MaxHerding, many plain uncertainty sampling.
     """
+    demand_radius(sigma)
     temperature = fit_temperature(view, calibration)
     if len(view.labelled):
         logits = view.signals.logits(view.unlabelled)  # (u, C)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
+from ..needs import Need, refusal
 from ..numerics.coverage import Greedy, covered_by
 from ..numerics.distances import smallest_distance, unit_rows
 from ..numerics.gradients import residuals
@@ -54,12 +55,11 @@ def cover(view: View, items: Tensor, n: int, rows: Rows, weights: Tensor, covere
 
 def radius(labelled: Tensor, sigma: float, adaptive: bool) -> float:
     """The smallest distance between two of the labelled unit rows; `sigma` if there are no two, or not adaptive."""
-    demand_radius(sigma)
     smallest = smallest_distance(labelled, block=1024) if adaptive else float("inf")
     return smallest if smallest < float("inf") else sigma
 
 
-@strategy(memory=memory_of_candidates)
+@strategy(memory=memory_of_candidates, needs=[Need.answers])
 def weighted_kmeans_herding(
     view: View,
     n: int,
@@ -76,6 +76,7 @@ def weighted_kmeans_herding(
     """
     if beta < 1:
         raise UserError(f"strategy.beta={beta} leaves fewer candidates than the batch", "strategy.beta=1 or more")
+    demand_radius(sigma)
     temperature, items = fit_temperature(view, calibration), view.unlabelled
     weights = torch.ones(len(items), dtype=torch.float64, device=items.device)
     if len(view.labelled):
@@ -89,7 +90,7 @@ def weighted_kmeans_herding(
     return cover(view, items, n, rows, weights, covered_by(rows, labelled), notes)
 
 
-@strategy(memory=memory_of_changing)
+@strategy(memory=memory_of_changing, needs=[Need.head])
 def alfamix_herding(
     view: View,
     n: int,
@@ -106,12 +107,10 @@ def alfamix_herding(
     """
     if not 0 < cap_step <= 1:
         raise UserError(f"strategy.cap_step={cap_step} is not a share above 0", "strategy.cap_step=0.2")
+    demand_radius(sigma)
     head = view.signals.head()
     if head is None:
-        raise UserError(
-            "alfamix_herding mixes inputs of a linear last layer in closed form, and this model has none",
-            "model=linear",
-        )
+        raise refusal(Need.head)
     temperature = fit_temperature(view, calibration)
     embeddings, known = view.signals.embeddings(view.unlabelled), view.signals.embeddings(view.labelled)
     candidates, cap = torch.arange(len(embeddings), device=embeddings.device), 1.0
@@ -135,7 +134,7 @@ def alfamix_herding(
     return Selection(view.unlabelled[picks], torch.cat([chosen.scores, drawn]), notes)
 
 
-@strategy(memory=memory)
+@strategy(memory=memory, needs=[Need.answers])
 def badge_herding(
     view: View, n: int, *, kernel: Kernel, sigma: float, adaptive_sigma: bool, calibration: Calibration
 ) -> Selection:
@@ -143,6 +142,7 @@ def badge_herding(
     covers it by the kernel of their unit embeddings times the cosine of their residuals (0 where that is negative).
     A labelled item's answer is known: it covers by the kernel alone. Scores are gains.
     """
+    demand_radius(sigma)
     temperature = fit_temperature(view, calibration)
     labelled = unit_rows(view.signals.embeddings(view.labelled))
     sigma = radius(labelled, sigma, adaptive_sigma)

@@ -22,7 +22,7 @@ def memory(size: Size) -> int:
     return max(herding.memory(size), exchange + 4 * size.pool * size.features)
 
 
-@strategy(memory=memory)
+@strategy(memory=memory, needs=[])
 def kmedoids(view: View, n: int, *, kernel: Kernel, sigma: float) -> Selection:
     """A local optimum of generalised coverage, mean_n max_s k(x_n, x_s) (Bae et al. 2024, Eq. 3): the greedy batch,
     then exchanges of a pick for an item that raise it, until there is none (PAM: Kaufman and Rousseeuw 1990).
@@ -30,6 +30,7 @@ def kmedoids(view: View, n: int, *, kernel: Kernel, sigma: float) -> Selection:
     Never worse than maxherding. Scores are what the objective would lose without the pick; the notes hold the
     objective and the greedy one, over labelled and unlabelled items, and the number of exchanges.
     """
+    herding.demand_radius(sigma)
     weights = torch.ones(len(view.unlabelled), dtype=torch.float64, device=view.unlabelled.device)
     greedy = herding.start(view, weights, kernel, sigma)
     picks = [greedy.pick()[0] for _ in range(n)]

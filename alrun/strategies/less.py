@@ -28,6 +28,7 @@ def memory(size: Size) -> int:
 @strategy(
     memory=memory,
     diagnostic=lambda options: options["label"] == axis.Label.oracle,
+    needs=axis.needs,
     meaning=axis.meaning,
 )
 def less(

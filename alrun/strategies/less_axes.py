@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
+from ..needs import Need, gradients, refusal
 from ..numerics.pursuit import Gradients
 from ..types import Scope, Target, View
 
@@ -65,6 +66,25 @@ class Axes:
     def closed(self) -> bool:
         """Whether they ask for what the last layer's closed form can say."""
         return (self.scope, self.update, self.trajectory) == (Scope.head, Update.sgd, Trajectory.last)
+
+
+def needs(options: Mapping[str, Any]) -> set[Need]:
+    """What these options ask of the model and the data. Targets that may stand in for others are asked for later."""
+    axes = Axes(**options)
+    found = set() if axes.target in (Goal.labelled_mean, Goal.last_update) else {Need.target}
+    if axes.closed:
+        return found | ({Need.answers, Need.head} if axes.target == Goal.last_update else {Need.answers})
+    found.add(gradients(axes.scope))
+    if axes.update != Update.sgd:
+        found.add(Need.adam)
+    if axes.trajectory == Trajectory.checkpoints:
+        found.add(Need.checkpoints)
+    # One gradient of an item is kept for a diverse batch, whatever is averaged before.
+    several = axes.label == Label.sampled and axes.draws > 1
+    averaged = several and (axes.average == Average.gradients or axes.selection in (Batch.mmr, Batch.matching_pursuit))
+    if averaged or (axes.label in OVER_LABELS and axes.update == Update.sgd and not axes.cosines):
+        found.add(Need.shares)
+    return found
 
 
 def meaning(options: Mapping[str, Any]) -> str:
@@ -138,8 +158,5 @@ def target_split(view: View, goal: Goal) -> Target:
     """The target split. Raises UserError if it is empty."""
     target = view.signals.target()
     if not len(target.labels):
-        raise UserError(
-            f"strategy.target={goal} needs a target split in this cycle, dataset.target=0 leaves it empty",
-            "dataset.target=5",
-        )
+        raise refusal(Need.target, f"strategy.target={goal}")
     return target

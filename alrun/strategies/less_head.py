@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ..errors import UserError
+from ..needs import Need, refusal
 from ..numerics import influence
 from ..numerics.pursuit import Factored
 from ..types import Scope, View
@@ -98,10 +98,6 @@ def _last_update(view: View) -> Tensor:
     before = view.signals.previous()
     old, new = before.head() if before else None, view.signals.head()
     if old is None or new is None:
-        raise UserError(
-            "strategy.target=last_update needs a linear last layer, this model has none",
-            "model=linear or model=mlp",
-            "strategy.target=val_mean",
-        )
+        raise refusal(Need.head, "strategy.target=last_update")
     change = torch.cat([old.weight - new.weight, (old.bias - new.bias)[:, None]], dim=1)
     return change.to(view.signals.embeddings(view.unlabelled[:1]))

@@ -2,6 +2,7 @@
 
 import torch
 
+from ..needs import Need
 from ..numerics.ranking import highest
 from ..registry import strategy
 from ..types import Selection, Size, View
@@ -12,7 +13,7 @@ def memory(size: Size) -> int:
     return 48 * size.pool
 
 
-@strategy(memory=memory)
+@strategy(memory=memory, needs=[Need.completions])
 def perplexity(view: View, n: int) -> Selection:
     """The least expected completions: highest mean negative log-likelihood of a token, in nats.
 
@@ -23,7 +24,7 @@ def perplexity(view: View, n: int) -> Selection:
     return Selection(view.unlabelled[picks], nll[picks])
 
 
-@strategy(memory=memory)
+@strategy(memory=memory, needs=[Need.completions])
 def mid_perplexity(view: View, n: int) -> Selection:
     """Neither known already nor out of reach: perplexity ranks closest to the pool's median rank (Marion et al. 2023).
 
@@ -37,7 +38,7 @@ def mid_perplexity(view: View, n: int) -> Selection:
     return Selection(view.unlabelled[picks], score[picks])
 
 
-@strategy(memory=memory)
+@strategy(memory=memory, needs=[Need.completions])
 def token_entropy(view: View, n: int) -> Selection:
     """Where the model is least sure of the next token: highest mean entropy along the completion, in nats.
 

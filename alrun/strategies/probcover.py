@@ -23,7 +23,7 @@ def memory(size: Size) -> int:
     return size.pool * (4 * size.features + 8 * PER_ITEM + 100) + 32 * TILE**2
 
 
-@strategy(memory=memory)
+@strategy(memory=memory, needs=[])
 def probcover(view: View, n: int, *, delta: float | None, purity: float) -> Selection:
     """The item whose open ball holds most items that no ball holds yet (Yehuda et al. 2022); the score is their number.
 

@@ -11,7 +11,7 @@ def memory(size: Size) -> int:
     return 16 * size.pool
 
 
-@strategy(memory=memory)
+@strategy(memory=memory, needs=[])
 def random(view: View, n: int) -> Selection:
     """n unlabelled items, uniformly without replacement."""
     drawn = torch.from_numpy(view.rng.choice(len(view.unlabelled), n, replace=False)).to(view.unlabelled.device)

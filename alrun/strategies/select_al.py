@@ -21,7 +21,9 @@ def memory(size: Size) -> int:
     return models + 8 * BLOCK * (4 * size.labelled + 3 * size.features)
 
 
-@registry.strategy(memory=memory, expand=lambda options: options | {name: whole(options[name]) for name in REGIMES})
+@registry.strategy(
+    memory=memory, expand=lambda options: options | {name: whole(options[name]) for name in REGIMES}, needs=[]
+)
 def select_al(
     view: View,
     n: int,

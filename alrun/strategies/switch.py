@@ -66,7 +66,7 @@ def expand(options: dict[str, Any]) -> dict[str, Any]:
     return options | {"schedule": [stage | {"strategy": whole(stage["strategy"])} for stage in schedule]}
 
 
-@registry.strategy(memory=memory, expand=expand)
+@registry.strategy(memory=memory, expand=expand, needs=[])
 def switch(view: View, n: int, *, unit: Count, schedule: list[Stage]) -> Selection:
     """The strategy of the first stage that has not ended when the cycle begins; a batch is never divided.
 
@@ -81,7 +81,7 @@ def switch(view: View, n: int, *, unit: Count, schedule: list[Stage]) -> Selecti
 
 
 @registry.strategy(
-    memory=memory, expand=lambda options: options | {key: whole(options[key]) for key in ("first", "then")}
+    memory=memory, expand=lambda options: options | {key: whole(options[key]) for key in ("first", "then")}, needs=[]
 )
 def tcm(view: View, n: int, *, rounds: int, first: Any, then: Any) -> Selection:
     """TypiClust in the first `rounds` cycles, then margin (Doucet et al. 2024, whose exact rule could not be read)."""

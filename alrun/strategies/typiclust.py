@@ -25,7 +25,7 @@ def memory(size: Size) -> int:
     return size.pool * (8 * size.features + 60) + 8 * BATCH * (k + size.features)
 
 
-@strategy(memory=memory)
+@strategy(memory=memory, needs=[])
 def typiclust(
     view: View, n: int, *, metric: Metric, neighbours: int, min_cluster_size: int, max_clusters: int
 ) -> Selection:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from ..needs import Need
 from ..numerics import uncertainty
 from ..numerics.ranking import highest
 from ..registry import strategy
@@ -22,19 +23,19 @@ def most_uncertain(view: View, n: int, measure: Callable[[Tensor], Tensor]) -> S
     return Selection(view.unlabelled[best], scores[best])
 
 
-@strategy(memory=memory)
+@strategy(memory=memory, needs=[Need.answers])
 def entropy(view: View, n: int) -> Selection:
     """Highest predictive entropy, in nats (Shannon 1948; Settles 2009)."""
     return most_uncertain(view, n, uncertainty.entropy)
 
 
-@strategy(memory=memory)
+@strategy(memory=memory, needs=[Need.answers])
 def margin(view: View, n: int) -> Selection:
     """Highest 1 - (p1 - p2), p1 and p2 the two largest probabilities (Scheffer et al. 2001)."""
     return most_uncertain(view, n, uncertainty.margin)
 
 
-@strategy(memory=memory)
+@strategy(memory=memory, needs=[Need.answers])
 def least_confidence(view: View, n: int) -> Selection:
     """Highest 1 - p1, p1 the largest probability (Lewis and Gale 1994)."""
     return most_uncertain(view, n, uncertainty.least_confidence)

@@ -1,6 +1,7 @@
 """Weighted k-means: spread the batch over the most uncertain part of the pool."""
 
 from ..errors import UserError
+from ..needs import Need
 from ..numerics.kmeans import weighted_picks
 from ..numerics.ranking import highest
 from ..numerics.uncertainty import margin
@@ -17,7 +18,7 @@ def memory(size: Size) -> int:
     return size.pool * (8 * size.classes + 48) + 24 * candidates * size.features + 16 * BLOCK * size.batch
 
 
-@strategy(memory=memory)
+@strategy(memory=memory, needs=[Need.answers])
 def weighted_kmeans(view: View, n: int, *, beta: int) -> Selection:
     """n clusters of the beta n least certain items, weighted by 1 - (p1 - p2); the item nearest each centre (Zhdanov
     2019). No code was released: first centres are drawn as k-means++ would, by weight times squared distance, and
