@@ -1,8 +1,10 @@
 """The commands. No logic, and nothing heavy is imported before it is needed."""
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -392,6 +394,8 @@ def _terminate(signum: int, frame: Any) -> None:
 
 def main() -> None:
     """The entry point of the command."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as of stderr: a name of a folder may be no text
     signal.signal(signal.SIGTERM, _terminate)
     mend_bash()
     if launched():

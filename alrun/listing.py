@@ -15,6 +15,8 @@ from .config import config_dir
 from .errors import UserError, nearest
 from .rundir import RunDir, below
 
+# What reading a damaged run can raise, beside the UserError that names it.
+DAMAGE = (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 GROUPS = {
     "strategies": "strategy",
     "datasets": "dataset",
@@ -37,7 +39,7 @@ def show(what: str, paths: Sequence[Path], *, as_json: bool, extra: Path | None)
             raise UserError(f"nothing called {what!r} to list", f"runs below a folder: alrun ls runs {what}")
         raise UserError(f"nothing called {what!r} to list", *nearest(what, known), f"one of {', '.join(known)}")
     if as_json:
-        print(json.dumps(found, indent=1, ensure_ascii=False))
+        print(json.dumps(found, indent=1))  # in ASCII: a folder's name may be bytes that are no text
     elif what == "runs":
         _show_runs(found, paths)
     else:
@@ -52,31 +54,29 @@ def runs(paths: Sequence[Path]) -> list[dict[str, Any]]:
     """One entry per run folder; a damaged one is named, not hidden."""
     if not all(path.exists() for path in paths) and [str(path) for path in paths] == ["outputs"]:
         return []
-    found = []
-    for folder in below(paths):
-        home = RunDir(folder)
-        entry: dict[str, Any] = {"path": str(folder), "run": "/".join(folder.parts[-4:])}
-        try:
-            about, lines, summary = home.provenance(), home.metrics(), home.summary()
-        except UserError as error:
-            found.append(entry | {"status": "unreadable", "error": error.message})
-            continue
+    return [_run(folder) for folder in below(paths)]
+
+
+def _run(folder: Path) -> dict[str, Any]:
+    home = RunDir(folder)
+    entry: dict[str, Any] = {"path": str(folder), "run": "/".join(folder.parts[-4:])}
+    try:
+        about, lines, summary = home.provenance(), home.metrics(), home.summary()
         last = lines[-1] if lines else {}
-        problem = about.get("error") or {}
-        found.append(
-            entry
-            | {
-                "status": home.status(),
-                "cycles": len(lines),
-                "of": len(about.get("batches", [])) + 1,
-                "labels": last.get("n_labelled", 0),
-                "accuracy": last.get("test/accuracy"),
-                "aulc": summary["aulc"].get("accuracy") if summary else None,
-                "error": problem.get("message"),
-                "started": about.get("started"),
-            }
-        )
-    return found
+        accuracy, aulc = last.get("test/accuracy"), summary["aulc"].get("accuracy") if summary else None
+        return entry | {
+            "status": home.status(),
+            "cycles": len(lines),
+            "of": len(about.get("batches", [])) + 1,
+            "labels": last.get("n_labelled", 0),
+            "accuracy": None if accuracy is None else float(accuracy),
+            "aulc": None if aulc is None else float(aulc),
+            "error": (about.get("error") or {}).get("message"),
+            "started": about.get("started"),
+        }
+    except (UserError, *DAMAGE) as error:
+        said = error.message if isinstance(error, UserError) else f"damaged: {type(error).__name__}: {error}"
+        return entry | {"status": "unreadable", "error": said}
 
 
 def _show_runs(found: Sequence[dict[str, Any]], paths: Sequence[Path]) -> None:
@@ -104,9 +104,10 @@ def _show_runs(found: Sequence[dict[str, Any]], paths: Sequence[Path]) -> None:
 
 
 def _age(started: str | None) -> str:
-    if not started:
+    try:
+        minutes = int((datetime.now(UTC) - datetime.fromisoformat(started or "")).total_seconds() // 60)
+    except (ValueError, TypeError):  # none, or none of ours
         return "–"
-    minutes = int((datetime.now(UTC) - datetime.fromisoformat(started)).total_seconds() // 60)
     if minutes < 90:
         return f"{minutes} min"
     return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440} d"

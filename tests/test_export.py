@@ -50,6 +50,13 @@ def test_options_of_several_types_become_words(here: Path) -> None:
     assert set(found["config.strategy.sigma"]) == {"auto", "0.5"}
 
 
+def test_a_number_beyond_64_bits_becomes_a_word(tmp_path: Path) -> None:
+    table = pd.DataFrame({"small": [1, 2], "large": [1, 10**400], "gap": [None, 2**63]}, dtype=object)
+    found = pd.read_parquet(write_table(table, tmp_path / "runs.parquet"))
+    assert found["small"].tolist() == [1, 2]
+    assert (found["large"][1], found["gap"][1]) == (f"1{'0' * 400}", str(2**63))
+
+
 def test_the_chosen_items_for_an_annotation_tool(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("alrun.run.draw_run", lambda folder, formats: [])
     (here / "texts.csv").write_text(

@@ -12,6 +12,7 @@ from ..plots.files import PARTS, RunFiles
 from ..rundir import RunDir
 
 FORMATS = ("csv", "parquet")
+LARGE = 2**63
 
 
 def long_table(paths: Sequence[Path]) -> tuple[Any, list[LeftOut]]:
@@ -47,10 +48,17 @@ def long_table(paths: Sequence[Path]) -> tuple[Any, list[LeftOut]]:
 
 
 def write_table(table: Any, path: Path) -> Path:
-    """As CSV or Parquet, by the ending. Options of several types become words in Parquet."""
+    """As CSV or Parquet, by the ending. Options of several types, and numbers beyond 64 bits, are words in Parquet."""
     if path.suffix == ".parquet":
-        mixed = [name for name in table if table[name].dropna().map(type).nunique() > 1]
-        table.astype({name: "string" for name in mixed}).to_parquet(path, index=False)
+        words = [name for name in table if _mixed(table[name].dropna())]
+        table.astype({name: "string" for name in words}).to_parquet(path, index=False)
     else:
         table.to_csv(path, index=False, lineterminator="\n")
     return path
+
+
+def _mixed(values: Any) -> bool:
+    """Whether a column's values are no numbers of one type that Parquet has."""
+    if values.map(type).nunique() > 1:
+        return True
+    return values.dtype == object and any(isinstance(value, int) and not -LARGE <= value < LARGE for value in values)
