@@ -1,10 +1,10 @@
 """The experiment: train, evaluate, select, ask the oracle. A generator of cycles without any I/O."""
 
-import math
 import resource
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,13 +13,13 @@ from torch import Tensor
 from . import registry
 from .config import Initial, Run
 from .data.split import Dataset
-from .errors import UserError
-from .metrics import evaluate, mean_entropy, nll
+from .errors import RunFailed, UserError
+from .evaluation import NotFinite, evaluated, finite
 from .models.material import Material
 from .needs import Need, refusal
 from .signals import ModelSignals
 from .streams import Stream, stream
-from .types import Cycle, LanguageModel, Learner, Part, Predictor, Savable, Selection, Strategy, View
+from .types import Cycle, Learner, Predictor, Savable, Selection, Strategy, View
 
 
 def initial_set(run: Run, dataset: Dataset, size: int) -> Tensor:
@@ -71,8 +71,13 @@ def cycles(
             oracle=revealed,
         )
         trained = time.perf_counter()
-        metrics, predictions = _evaluated(predictor, signals, dataset, labelled, labels)
-        evaluated = time.perf_counter()
+        every = torch.arange(len(oracle))
+        try:
+            metrics, predictions = evaluated(predictor, signals.logits(every), dataset, labels)
+        except NotFinite:
+            untrained = learner(labelled[:0], labels[:0], stream(run.seed, Stream.MODEL, cycle))
+            raise RunFailed(_not_finite(run.model, predictor, untrained, dataset, len(labels))) from None
+        weighed = time.perf_counter()
         selection = None
         if cycle < len(batches):
             view = View(
@@ -97,13 +102,13 @@ def cycles(
             index=cycle,
             metrics={"cycle": cycle, "n_labelled": len(labelled), "n_acquired": len(chosen)}
             | metrics
-            | {f"model/{name}": _finite(value) for name, value in predictor.notes.items()}
-            | {f"strategy/{name}": _finite(value) for name, value in notes.items()},
+            | {f"model/{name}": finite(value) for name, value in predictor.notes.items()}
+            | {f"strategy/{name}": finite(value) for name, value in notes.items()},
             costs={
                 "cycle": cycle,
                 "train_s": round(trained - began, 6),
-                "eval_s": round(evaluated - trained, 6),
-                "select_s": round(selected - evaluated, 6),
+                "eval_s": round(weighed - trained, 6),
+                "select_s": round(selected - weighed, 6),
                 "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
             },
             selection=selection,
@@ -123,45 +128,27 @@ def _files(predictor: Predictor, run: Run) -> Mapping[str, bytes]:
     return predictor.files()
 
 
-def _evaluated(
-    predictor: Predictor, signals: ModelSignals, dataset: Dataset, labelled: Tensor, labels: Tensor
-) -> tuple[dict[str, float | int | None], dict[str, np.ndarray]]:
-    """Metrics on the test split and the target split, and the test predictions behind them."""
-    source, n_classes = dataset.source, len(dataset.source.classes)
-    logits = predictor.outputs("test", torch.arange(len(dataset.test))).logits.double().cpu()  # (t, C)
-    confidence, prediction = logits.softmax(dim=1).max(dim=1)  # (t,)
-    every = torch.arange(len(dataset.pool))
-    values = None if source.values is None else source.values[dataset.test]  # (t,)
-    metrics: dict[str, float | int | None] = dict(
-        evaluate(logits.numpy(), source.labels[dataset.test], n_classes, source.levels, values)
+def _not_finite(
+    model: Mapping[str, Any], predictor: Predictor, untrained: Predictor, dataset: Dataset, labels: int
+) -> str:
+    """Whether outputs that are no numbers come from the training or were there before it, and the way out."""
+    name = model["name"]
+    try:
+        pool = untrained.outputs("pool", torch.arange(len(dataset.pool))).logits
+        evaluated(untrained, pool, dataset, torch.empty(0, dtype=torch.int64))
+    except NotFinite:
+        return (
+            f"the outputs of model {name!r} are not finite before any training: its weights"
+            + (f" in {model['path']!r}" if model.get("path") else "")
+            + " are damaged, or its options leave the range of numbers; mend the weights, or take the shipped options"
+        )
+    steps = predictor.notes.get("steps", model.get("steps"))
+    return (
+        f"the training of model {name!r} diverged: its outputs are not finite after "
+        + (f"{steps:.0f} steps on {labels} labels" if steps else f"training on {labels} labels")
+        + ", and were before; "
+        + (f"lower model.learning_rate={model['learning_rate']}" if "learning_rate" in model else "change its options")
     )
-    aimed = predictor.outputs("target", torch.arange(len(dataset.target))).logits.double().cpu()  # (v, C)
-    metrics["target/nll"] = nll(aimed.numpy(), source.labels[dataset.target]) if n_classes > 1 else None
-    if isinstance(predictor, LanguageModel):
-        metrics |= _token_metrics(predictor, dataset)
-    counts = torch.bincount(labels, minlength=n_classes).tolist()  # (C,)
-    metrics |= {f"bought/{c}": count for c, count in enumerate(counts)}
-    metrics |= {
-        "pool/entropy_mean": _finite(mean_entropy(signals.logits(every).double().cpu().numpy())),
-        "train/loss": _finite(predictor.loss) if len(labelled) else None,
-    }
-    return metrics, {
-        "test_prediction": prediction.numpy().astype(np.int32),
-        "test_confidence": confidence.numpy().astype(np.float32),
-        "pool_prediction": signals.logits(every).argmax(dim=1).cpu().numpy().astype(np.int32),
-    }
-
-
-def _token_metrics(predictor: LanguageModel, dataset: Dataset) -> dict[str, float | None]:
-    """Means over items of their mean token losses in nats and of their shares of tokens predicted right."""
-    found = {}
-    parts: dict[Part, np.ndarray] = {"target": dataset.target, "test": dataset.test}
-    for part, rows in parts.items():
-        labels = torch.from_numpy(dataset.source.labels[rows])
-        said = predictor.completions(part, torch.arange(len(rows)), labels)
-        found[f"{part}/token_nll"] = _finite(said.nll.double().mean().item())
-        found[f"{part}/token_accuracy"] = _finite(said.right.double().mean().item())
-    return found
 
 
 def _others(labelled: Tensor, pool: int) -> Tensor:
@@ -169,10 +156,6 @@ def _others(labelled: Tensor, pool: int) -> Tensor:
     free = torch.ones(pool, dtype=torch.bool, device=labelled.device)
     free[labelled] = False
     return free.nonzero().squeeze(1)
-
-
-def _finite(value: float | None) -> float | None:
-    return float(value) if value is not None and math.isfinite(value) else None
 
 
 def _demand_batch(selection: Selection, size: int, view: View, name: str) -> None:
