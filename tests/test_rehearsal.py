@@ -1,8 +1,11 @@
 """What a model cannot serve, and options that make no sense, are refused before anything is encoded or written."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from tiny import TINY, strategies, tiny
 from typer.testing import CliRunner
 
@@ -10,9 +13,11 @@ from alrun import registry
 from alrun.cli import app
 from alrun.config import config_dir
 from alrun.errors import UserError
-from alrun.needs import Need, settled
+from alrun.models.material import Material
+from alrun.needs import LAST_LAYER, Need, settled
 from alrun.prepare import prepare
 from alrun.registry import option
+from alrun.types import Savable
 
 SCHEDULE = "strategy.schedule=[{strategy: random, until: 1}, {strategy: %s}]"
 HEADLESS = "asks for a linear last layer, and this model has none"
@@ -93,6 +98,17 @@ def test_every_strategy_and_model_declares() -> None:
 def test_what_the_shipped_models_can_serve_is_not_refused(name: str) -> None:
     prepare(tiny(f"strategy={name}"))
     prepare(tiny(f"strategy={name}", "model=mlp"))
+
+
+@pytest.mark.parametrize("name", ["linear", "ridge", "mlp", "knn"])
+def test_models_offer_the_last_layer_that_they_have(name: str) -> None:
+    material = Material({part: torch.eye(6) for part in ("pool", "target", "test")}, 3, torch.device("cpu"))
+    material = replace(material, levels=torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64))
+    params, idx = option("model", name), torch.arange(6)
+    model = registry.build("model", params)(material)(idx, idx % 3, np.random.default_rng(0))
+    offers = registry.find("model", params).offers  # type: ignore[attr-defined]
+    assert set(offers) == (set() if model.head() is None else set(LAST_LAYER))
+    assert not isinstance(model, Savable)
 
 
 def test_what_a_plugin_does_not_declare_is_left_to_the_run(here: Path) -> None:

@@ -19,6 +19,9 @@ from alrun.models import backbone, setting
 from alrun.models.adapters import chosen
 from alrun.models.backbone import opened
 from alrun.models.recipe import Precision, Recipe, in_half
+from alrun.models.transformer import offers
+from alrun.models.tuned import Tuning
+from alrun.needs import gradients
 from alrun.types import Batch, Scope
 
 TRAIN = ["head", "lora", "full"]
@@ -221,6 +224,13 @@ def test_large_embeddings_go_to_a_file(bert: Path, words, monkeypatch: pytest.Mo
 # -- gradients
 
 
+def serves(net: Tuning, scope: Scope) -> bool:
+    try:
+        return bool(net.parameters(scope))
+    except UserError:
+        return False
+
+
 @pytest.mark.parametrize("train", TRAIN)
 def test_the_network_for_gradients(train: str, bert: Path, words) -> None:
     mat, labels = words
@@ -238,6 +248,7 @@ def test_the_network_for_gradients(train: str, bert: Path, words) -> None:
     else:
         block = net.parameters(Scope.last_block)
         assert block and all(name.startswith("base.encoder.layer.1.") for name in block)
+    assert all((gradients(scope) in offers({"train": train})) == serves(net, scope) for scope in Scope)
     if train == "lora":
         assert net.parameters(Scope.lora).keys() == every.keys() - {"head.weight", "head.bias"}
     idx = torch.arange(20, 40)
