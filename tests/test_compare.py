@@ -564,6 +564,9 @@ def test_a_folder_that_is_no_text_is_named_in_every_format(tmp_path: Path) -> No
         assert write is to_csv or b"caf?" in write(found).encode()
     assert "caf?,foreign" in csv(tables(found)["left_out"]).encode().decode()
     assert "caf?: foreign" in command("compare", str(tmp_path / "runs"), "--format", "csv").stderr
+    page = tmp_path / "page.html"
+    assert command("report", str(tmp_path / "runs"), "--out", str(page)).exit_code == 0
+    assert "caf?" in page.read_text()
 
 
 def test_the_command_shows_and_writes_and_names_stay_text(tmp_path: Path) -> None:

@@ -148,9 +148,22 @@ def test_differences_join_on_the_seed_and_name_what_is_missing() -> None:
     assert rows.loc["badge", "mean"] == pytest.approx(0.65) and rows.loc["badge", "baseline"] == pytest.approx(0.6)
     assert rows.loc["margin", ["pairs", "wins", "ties", "losses"]].tolist() == [3, 0, 0, 3]
     said = "\n".join(found.missing)
-    assert "badge has no seed 1, dropped from random too" in said and "random has no seed 3" in said
+    assert (
+        "badge has no seed 1, dropped from random too" in said
+        and "random has no seed 3, dropped from badge, margin too" in said
+    )
     lower = stats.paired(table, "random", higher=False, test="t", **T, rng=rng()).table.set_index("strategy")
     assert lower.loc["margin", ["wins", "losses"]].tolist() == [3, 0]
+
+
+def test_strategies_that_lack_the_same_seeds_share_a_sentence() -> None:
+    short = [0.5, np.nan, np.nan]
+    table = scores({"random": [0.5, 0.6, 0.7], "badge": short, "margin": short, "entropy": [0.5, 0.6, np.nan]})
+    missing = stats.paired(table, "random", higher=True, test="t", **T, rng=rng()).missing
+    assert [text.partition(": ")[2] for text in missing] == [
+        "badge, margin have no seed 1, 2, dropped from random too",
+        "entropy has no seed 2, dropped from random too",
+    ]
 
 
 def test_no_baseline_and_no_common_seed_are_named() -> None:

@@ -50,7 +50,7 @@ def write_report(
     if collection.entries:
         demand_baseline(collection, baseline)
     page, notes = render(collection, paths, library, baseline=baseline, metric=metric, include_items=include_items)
-    content = page.encode()
+    content = page.encode(errors="replace")  # a name of a folder may be bytes that are no text
     _write(out, content)
     return Written(out, len(content), len(collection.entries), len(collection.left_out), notes)
 
@@ -95,7 +95,7 @@ def render(
         "reproduce": tables.reproduce(collection, found, paths),
         "lead": _lead(collection),
     }  # fmt: skip
-    spent = sum(len(str(value).encode()) for value in fixed.values()) + len(embedded(data))
+    spent = sum(len(str(value).encode(errors="replace")) for value in fixed.values()) + len(embedded(data))
     room = Room(max(0, MOST - spent - 60_000))
     notes = _process(data, shown, room, include_items)
     notes += [f"left out to keep the page below 10 MB: {text}" for text in room.omitted]

@@ -53,9 +53,9 @@ def paired(
         if baseline not in table:
             missing.append(f"{setting}: no finished run of the baseline {baseline}")
             continue
+        missing += [f"{setting}: {gap}" for gap in gaps(table, baseline)]
         mine: list[list[object]] = []
         for strategy in [name for name in part["strategy"].unique() if name != baseline]:
-            missing += [f"{setting}: {gap}" for gap in gaps(table, strategy, baseline)]
             both = table[[strategy, baseline]].dropna()
             if both.empty:
                 continue
@@ -73,15 +73,24 @@ def paired(
     return Paired(pd.DataFrame(rows, columns=[*COLUMNS, *COUNTS]), list(dict.fromkeys(missing)))
 
 
-def gaps(table: pd.DataFrame, strategy: str, baseline: str) -> list[str]:
-    """Seeds that only one of the two has, as sentences; `table` is (seeds, strategies) with NaN for a missing run."""
-    has = table[[strategy, baseline]].notna()
+def gaps(table: pd.DataFrame, baseline: str) -> list[str]:
+    """Seeds that only the baseline or only another has, as sentences, one for all strategies that lack the same.
+
+    `table` is (seeds, strategies) with NaN for a missing run.
+    """
+    has = table.notna()
+    lacks: dict[tuple[bool, str], list[str]] = {}
+    for strategy in [name for name in table if name != baseline]:
+        for theirs, alone in ((False, has[baseline] & ~has[strategy]), (True, has[strategy] & ~has[baseline])):
+            if alone.any():
+                seeds = ", ".join(str(seed) for seed in has.index[alone])
+                lacks.setdefault((theirs, seeds), []).append(strategy)
     said = []
-    for one, other in ((strategy, baseline), (baseline, strategy)):
-        alone = has.index[has[other] & ~has[one]].tolist()
-        if alone:
-            shown = ", ".join(str(seed) for seed in alone)
-            said.append(f"{one} has no seed {shown}, dropped from {other} too")
+    for (theirs, seeds), names in lacks.items():
+        named = ", ".join(names)
+        lacking, other = (baseline, named) if theirs else (named, baseline)
+        has_none = "has" if theirs or len(names) == 1 else "have"
+        said.append(f"{lacking} {has_none} no seed {seeds}, dropped from {other} too")
     return said
 
 
