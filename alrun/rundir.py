@@ -5,7 +5,6 @@ before that, and `repair` drops whatever a kill left half-written, so a run cont
 """
 
 import contextlib
-import csv
 import fcntl
 import io
 import json
@@ -356,25 +355,24 @@ def _batches(path: Path) -> tuple[list[Bought], list[int]]:
     batches: list[Bought] = []
     ends: list[int] = []
     for number, (line, end) in enumerate(_lines(path)):
-        try:
-            text = line.decode()
-            if number == 0:
-                if text != COLUMNS:
-                    break
-                continue
-            cycle, rank, row, label, score = next(csv.reader([text]))
-            if int(cycle) == len(batches) and int(rank) == 0:
-                batches.append(Bought([], [], []))
-                ends.append(end)
-            batch = batches[-1]
-            if (int(cycle), int(rank)) != (len(batches) - 1, len(batch.rows)):
+        if number == 0:
+            if line != COLUMNS.encode():
                 break
-            values = int(row), int(label), float(score) if score else None
-        except (ValueError, StopIteration, IndexError):
+            continue
+        try:
+            cycle, rank, row, label, score = line.split(b",")
+            place, known = (int(cycle), int(rank)), (int(row), int(label), float(score) if score else None)
+        except ValueError:
             break
-        batch.rows.append(values[0])
-        batch.labels.append(values[1])
-        batch.scores.append(values[2])
+        if place == (len(batches), 0):
+            batches.append(Bought([], [], []))
+            ends.append(end)
+        elif not batches or place != (len(batches) - 1, len(batches[-1].rows)):
+            break
+        batch = batches[-1]
+        batch.rows.append(known[0])
+        batch.labels.append(known[1])
+        batch.scores.append(known[2])
         ends[-1] = end
     return batches, ends
 

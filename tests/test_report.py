@@ -4,13 +4,16 @@ import base64
 import importlib.util
 import json
 import re
+import shutil
 import subprocess
 import sys
 import zlib
+from dataclasses import asdict
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -19,6 +22,9 @@ from report_runs import CLASSES, finish, text_runs, texts
 from tiny import command
 
 from alrun import report
+from alrun.collect import Entry
+from alrun.config import DatasetConfig, Goal
+from alrun.data import load
 from alrun.errors import UserError
 from alrun.report import items, write_report
 from alrun.report.markup import embedded, tag
@@ -243,6 +249,62 @@ def test_damage_in_one_run_leaves_the_rest(tmp_path: Path, name: str) -> None:
         assert any(one["label"] == "random" and one["predictions"] for one in page.data["tracks"])
 
 
+FOREIGN: list[dict[str, Any]] = [
+    {"packages": 5}, {"argv": 5}, {"argv": [5]}, {"warnings": 5}, {"warnings": "some"}, {"classes": 5},
+    {"labels": 5}, {"labels": {"target": "x"}}, {"labels": {"target": [1]}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("facts", FOREIGN, ids=str)
+def test_a_run_json_that_no_run_writes_is_named_and_leaves_the_rest(tmp_path: Path, facts: dict[str, Any]) -> None:
+    finished_run(tmp_path, "random", 0, [0.1, 0.3])
+    home = finished_run(tmp_path, "badge", 0, [0.1, 0.4], facts=facts)
+    page, written = made([tmp_path], tmp_path / "a.html")
+    assert (written.runs, written.left_out) == (1, 1)
+    key = next(iter(facts))
+    assert str(home) in page.words and f"damaged: {key} in run.json is " in page.words
+
+
+def test_numbers_that_no_float_holds_leave_the_rest(tmp_path: Path) -> None:
+    finished_run(tmp_path, "random", 0, [0.1, 0.3])
+    home = finished_run(tmp_path, "badge", 0, [0.1, 0.4], facts={"seconds": 10**400})
+    lines = [json.loads(line) for line in (home / "metrics.jsonl").read_text().splitlines()]
+    wild = [line | {"n_acquired": "many", "test/nll": 10**400} for line in lines]
+    (home / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in wild))
+    page, written = made([tmp_path], tmp_path / "a.html")
+    lines = {line["label"]: line for line in page.data["settings"][0]["lines"]}
+    assert written.runs == 2 and list(lines["badge"]["curves"]) == list(lines["random"]["curves"])
+
+
+def test_a_metric_that_is_nowhere_whole_is_said_and_the_rest_is_shown(tmp_path: Path) -> None:
+    for strategy in ("random", "badge"):
+        finished_run(tmp_path, strategy, 0, [0.1, 0.2, None, 0.4])
+    page, written = made([tmp_path], tmp_path / "a.html")
+    assert "no run has test/accuracy in every cycle" in page.words
+    assert written.runs == 2 and page.data["settings"][0]["lines"][0]["curves"]["test/accuracy"]["x"] == [0, 20, 60]
+
+
+def test_seeds_that_are_one_result_are_named(tmp_path: Path) -> None:
+    for seed in range(3):
+        finished_run(tmp_path, "random", seed, [0.1, 0.3 + 0.1 * seed, 0.5])
+        finished_run(tmp_path, "herding", seed, [0.1, 0.4, 0.6])
+    words = made([tmp_path], tmp_path / "a.html")[0].words
+    assert "the seeds of herding gave one and the same curve from the first label on: it is one result" in words
+
+
+def test_what_cannot_be_read_is_not_called_left_out_for_want_of_room(tmp_path: Path) -> None:
+    runs = text_runs(tmp_path, seeds=1)
+    (home,) = runs.glob("*/*/badge-low/*")
+    shutil.rmtree(home / "predictions")
+    table = home / "selections.csv"
+    table.write_text(re.sub(r"(?m)^0,0,\d+,", "0,0,999999,", table.read_text()))
+    _, written = made([runs], tmp_path / "a.html")
+    assert written.notes == [
+        "what the models said of each item cannot be read in 1 runs",
+        "mine: 1 rows have no item that can be shown",
+    ]
+
+
 def test_a_baseline_that_no_run_has_is_a_mistake(runs: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="baseline rnadom"):
         made([runs], tmp_path / "report.html", baseline="rnadom")
@@ -327,3 +389,13 @@ def test_pictures_become_thumbnails_and_tables_lines(tmp_path: Path) -> None:
     assert page.data["tracks"] == [] and written.notes == [
         "1 runs have no map or items that can be read: they are not in the selection process"
     ]
+
+
+def test_prompts_of_a_task_are_looked_up(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("ask,say\n" + "".join(f"what {k},that {k}\n" for k in range(9)))
+    goal = Goal(train=str(rows), test="0.3", prompt="{ask}?", completion="{say}")
+    cfg = DatasetConfig("mine", "instruction_files", train=str(rows), prompt="{ask}", completion="{say}", goal=goal)
+    facts = {"fingerprint": load(cfg).fingerprint}
+    entry = SimpleNamespace(files=SimpleNamespace(config={"dataset": asdict(cfg)}, facts=facts))
+    assert items.shown(items.look_up(cast(Entry, entry)), [0]) == {"0": "what 0\nthat 0"}

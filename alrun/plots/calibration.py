@@ -8,26 +8,10 @@ import pandas as pd
 
 from ..metrics import BINS
 from .files import RunFiles, spread
+from .reliability import reliability
 from .style import head, look, new_figure, save, styled
 
 CYCLES = 4
-
-
-def reliability(confidence: np.ndarray, correct: np.ndarray) -> pd.DataFrame:
-    """Columns low, high, items, confidence, accuracy: one row for each of 15 equal-width bins (low, high]."""
-    edges = np.linspace(0, 1, BINS + 1)
-    which = np.clip(np.searchsorted(edges, np.asarray(confidence, dtype=np.float64)) - 1, 0, BINS - 1)  # (t,)
-    items = np.bincount(which, minlength=BINS)
-    filled = np.where(items, items, np.nan)
-    return pd.DataFrame(
-        {
-            "low": edges[:-1],
-            "high": edges[1:],
-            "items": items,
-            "confidence": np.bincount(which, weights=confidence, minlength=BINS) / filled,
-            "accuracy": np.bincount(which, weights=correct, minlength=BINS) / filled,
-        }
-    )
 
 
 @styled()
@@ -45,7 +29,7 @@ def draw_calibration(run: RunFiles, folder: Path, formats: Sequence[str]) -> lis
     for rank, cycle in enumerate(spread(kept, CYCLES)):
         found = run.arrays(_predictions(cycle), "test_prediction", "test_confidence")
         confidence, correct = found["test_confidence"], found["test_prediction"] == truth
-        bins = reliability(confidence, correct)
+        bins = pd.DataFrame(reliability(confidence, correct)._asdict())
         row = run.metrics.loc[cycle]
         style, filled = look(rank), bins[bins["items"] > 0]
         ece = row.get("test/ece", np.nan)

@@ -6,8 +6,9 @@ import numpy as np
 
 from ..collect import Entry
 from ..collect.entries import DAMAGE
-from ..plots.calibration import reliability
 from ..plots.files import spread
+from ..plots.reliability import reliability
+from .markup import clean
 
 CYCLES = 4
 
@@ -20,7 +21,8 @@ def calibrated(line: list[Entry]) -> list[dict[str, Any]]:
         if not parts:
             continue
         bins = reliability(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-        shown = bins[["items", "confidence", "accuracy"]].round(4).to_numpy(dtype=float).tolist()
+        table = np.stack([bins.items, bins.confidence, bins.accuracy], axis=1).round(4)  # (15, 3)
+        shown = clean(table.tolist())
         labels = int(line[0].files.rows[cycle]["n_labelled"])
         found.append({"cycle": cycle, "labels": labels, "bins": shown})
     return found

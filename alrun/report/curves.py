@@ -4,13 +4,14 @@ import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cache
+from itertools import zip_longest
 from typing import Any, TypeGuard
 
 import numpy as np
 
 from ..collect import Collection, Entry
 from ..collect.entries import DAMAGE
-from ..stats import interval
+from ..stats.intervals import t_interval
 
 LEVEL = 0.95
 MEANINGS = {
@@ -46,11 +47,12 @@ def lines(collection: Collection) -> dict[str, dict[str, list[Entry]]]:
 def values(line: Line) -> dict[str, dict[int, dict[int, float]]]:
     """Metric -> seed -> labels -> value, for all that is worth a curve."""
     found: dict[str, dict[int, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
+    none: dict[str, Any] = {}
     for entry in line:
-        costs = [{f"cost/{key}": row.get(key) for key in COSTS} for row in spent(entry)]
-        for cycle, row in enumerate(entry.files.rows):
-            for key, value in {**row, **(costs[cycle] if cycle < len(costs) else {})}.items():
-                if _drawn(key) and is_number(value):
+        for row, costs in zip_longest(entry.files.rows, spent(entry), fillvalue=none):
+            shown = {key: row[key] for key in row if _drawn(key)} | {f"cost/{key}": costs.get(key) for key in COSTS}
+            for key, value in shown.items():
+                if is_number(value):
                     found[key][entry.seed][int(row["n_labelled"])] = float(value)
     return found
 
@@ -96,8 +98,7 @@ def difference(mine: Values, base: Values) -> dict[str, Any] | None:
 
 
 def _summarised(table: np.ndarray) -> dict[str, Any]:
-    # A t interval draws nothing, so the generator is not used.
-    band = interval(table, kind="t", level=LEVEL, resamples=0, rng=np.random.default_rng(0))
+    band = t_interval(table, LEVEL)
     return {
         "n": len(table),
         "mean": _short(band.mean),
@@ -108,7 +109,8 @@ def _summarised(table: np.ndarray) -> dict[str, Any]:
 
 def _short(array: np.ndarray) -> Any:
     """Six significant digits: what an eye can see, in half the bytes."""
-    return np.vectorize(lambda value: float(f"{value:.{PRECISION}g}"), otypes=[float])(array).tolist()
+    rounded = [float(f"{value:.{PRECISION}g}") for value in array.ravel().tolist()]
+    return np.array(rounded).reshape(array.shape).tolist()
 
 
 def drawn(found: Mapping[str, Mapping[str, Line]], baseline: str) -> tuple[list[dict[str, Any]], list[list[str]]]:

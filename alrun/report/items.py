@@ -5,15 +5,14 @@ import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from ..collect import Entry
 from ..collect.entries import DAMAGE
-from ..config import DatasetConfig
 from ..data import load
+from ..data.load import described
 from ..data.source import Source
 from .packing import Room, pack
 
@@ -32,10 +31,9 @@ def look_up(entry: Entry) -> Source:
     config = entry.files.config
     if config.get("plugins"):
         raise Missing("the data set may come from a plugin, which a report does not run")
-    known = {field.name for field in fields(DatasetConfig)}
     try:
         with _offline():
-            source = load(DatasetConfig(**{key: value for key, value in config["dataset"].items() if key in known}))
+            source = load(described(config["dataset"]))
     except (*DAMAGE, ImportError, MemoryError) as error:
         said = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
         raise Missing(f"the data set cannot be loaded here: {said}") from error
@@ -65,9 +63,11 @@ def _offline() -> Iterator[None]:
 
 
 def shown(source: Source, rows: Sequence[int]) -> dict[str, str]:
-    """Row -> a short text, or a thumbnail as a data URI. A picture that cannot be read is left out."""
+    """Row -> a short text, or a thumbnail as a data URI. What cannot be read, or is no row, is left out."""
     found = {}
     for row in rows:
+        if not 0 <= row < len(source.items):
+            continue
         try:
             found[str(row)] = thumbnail(np.asarray(source.items[row])) if source.kind == "image" else text(source, row)
         except DAMAGE:
@@ -121,10 +121,14 @@ def told(
             if not include:
                 raise Missing("items were left out (--no-items)")
             source = look_up(entry)
-            packed, held = _fitted(source, base, bought, others, share)
-            if held < len(bought) + len(others):
-                part = f"{held:,} of {len(bought) + len(others):,} items of {entry.files.setting[0]}"
+            entries = shown(source, [*bought.tolist(), *others.tolist()])
+            kind = "image" if source.kind == "image" else "text"
+            packed, held = _fitted(entries, base | {"kind": kind}, bought, others, share)
+            if held < len(entries):
+                part = f"{held:,} of {len(entries):,} items of {entry.files.setting[0]}"
                 room.omitted.append(f"all but {part} (the others show their row)")
+            if lost := len(bought) + len(others) - len(entries):
+                notes.append(f"{entry.files.setting[0]}: {lost:,} rows have no item that can be shown")
         except Missing as error:
             notes.append(f"{entry.files.setting[0]}: rows are shown instead of items: {error}")
             packed = pack(base | {"missing": str(error)})
@@ -134,15 +138,15 @@ def told(
     return packs, places, notes
 
 
-def _fitted(source: Source, base: dict[str, Any], bought: np.ndarray, others: np.ndarray, most: int) -> tuple[str, int]:
+def _fitted(
+    entries: Mapping[str, str], base: dict[str, Any], bought: np.ndarray, others: np.ndarray, most: int
+) -> tuple[str, int]:
     """The largest pack below `most` bytes: halving, first of what was not bought; and how many items it holds."""
-    kind = "image" if source.kind == "image" else "text"
-    entries = shown(source, [*bought.tolist(), *others.tolist()])
     count, fill = len(bought), len(others)
     while True:
         rows = [*_spread(bought, count), *_spread(others, fill)]
         held = {row: entries[row] for row in map(str, rows) if row in entries}
-        packed = pack(base | {"kind": kind, "entries": held, "missing": "left out to keep the page small"})
+        packed = pack(base | {"entries": held, "missing": "left out to keep the page small"})
         if len(packed) <= most or not held:
             return packed, len(held)
         count, fill = (count, int(fill * 0.7)) if fill > 8 else (count // 2, 0)

@@ -66,10 +66,18 @@ def signed(value: float | None) -> str:
 
 def embedded(content: Any) -> Html:
     """JSON that can stand in a <script>: no markup, no line separator, no lone surrogate; NaN becomes null."""
-    text = json.dumps(clean(content), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    try:
+        text = dense(content)
+    except ValueError:  # a NaN somewhere
+        text = dense(clean(content))
     for letter in "<>&":
         text = text.replace(letter, f"\\u{ord(letter):04x}")
     return Html(text)
+
+
+def dense(content: Any) -> str:
+    """ASCII JSON without a space. Raises ValueError for what is not finite."""
+    return json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 
 
 def clean(content: Any) -> Any:

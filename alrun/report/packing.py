@@ -1,15 +1,16 @@
 """What is heavy travels deflated, and is counted against the page's size."""
 
 import base64
-import json
 import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
+from .markup import dense
+
 
 def pack(content: Any) -> str:
     """JSON, deflated, as base64: what the page's `unpack` reads."""
-    return deflate(json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":")))
+    return deflate(dense(content))
 
 
 def deflate(content: str | bytes) -> str:
