@@ -151,8 +151,8 @@ def test_adapters_are_kept_and_a_run_that_goes_on_keeps_them_too(small) -> None:
     assert kept_models(folder) == before and not told
     shutil.rmtree(folder / "models" / "cycle_001")
     execute(prepared, Listening())
-    lost = "models/cycle_001/adapter_config.json is gone (and 1 more files of saved models): --fresh trains the models again"
-    assert len(told) == 1 and told[0].endswith(lost)
+    lost = "models/cycle_001/adapter_config.json is gone (and 1 more files of saved models): --fresh trains"
+    assert len(told) == 1 and lost in told[0]
 
 
 def test_answers_without_options_have_token_metrics_alone(small) -> None:
