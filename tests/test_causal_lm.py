@@ -1,6 +1,7 @@
 """A language model with adapters: what it is trained on, what it says, and that cycles leave nothing behind."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -235,7 +236,6 @@ def test_mistakes(folder: Path, tmp_path: Path) -> None:
 
 def test_a_pickle_in_the_folder_is_refused(folder: Path, tmp_path: Path) -> None:
     import pickle
-    import shutil
 
     class Planted:
         def __reduce__(self):
@@ -248,6 +248,34 @@ def test_a_pickle_in_the_folder_is_refused(folder: Path, tmp_path: Path) -> None
     with pytest.raises(UserError, match="no weights in the safetensors format"):
         learner(bad)
     assert not (tmp_path / "ran").exists()
+
+
+def test_missing_weights_are_not_made_up(folder: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    bad = shutil.copytree(folder, tmp_path / "bad")
+    held = load_file(bad / "model.safetensors")
+    del held["model.layers.0.mlp.up_proj.weight"]
+    save_file(held, bad / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UserError, match=r"are not whole: model.layers.0.mlp.up_proj.weight is missing"):
+        learner(bad)
+
+
+@pytest.mark.parametrize("text", ["{% if x", "{{ raise_exception('not so') }}", "{{ messages[0].nothing.more }}"])
+def test_a_chat_template_that_fails_is_refused_before_training(text: str, folder: Path, tmp_path: Path) -> None:
+    bad = shutil.copytree(folder, tmp_path / "bad")
+    (bad / "chat_template.jinja").write_text(text)
+    with pytest.raises(UserError, match=r"the chat template in '\S*bad' cannot be used") as caught:
+        learner(bad)
+    assert "model.template=plain" in caught.value.hints[0]
+    learner(bad, template="plain")
+
+
+def test_the_log_says_how_prompts_are_put(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "alrun"):
+        for one, more in ((folder, {}), (tiny_lm(tmp_path, chat=True), {}), (tmp_path, {"template": "plain"})):
+            learner(one, **more)
+    assert [line.split()[3] for line in caplog.messages] == ["plainly:", "by", "plainly:"]
 
 
 def test_memory_is_announced(folder: Path) -> None:
