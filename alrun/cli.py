@@ -223,7 +223,7 @@ def plot(
 ) -> None:
     """Redraw every figure from saved runs: curves, calibration, classes, t-SNE; with a CSV of what is drawn."""
     from . import terminal
-    from .plots import draw_below
+    from .plots.draw import draw_below
 
     formats = [name.strip() for name in format.split(",") if name.strip()]
     unknown = [name for name in formats if name not in ("png", "svg", "pdf")]

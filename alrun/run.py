@@ -20,7 +20,7 @@ from .loop import cycles
 from .maps import cached_map, run_map
 from .metrics import area_under_curve
 from .models.material import Material, resolve_device
-from .plots import draw_run
+from .plots.draw import draw_run
 from .prepare import Prepared, bare, demand_same, load_run, prepare, weights_of
 from .processes import crew
 from .provenance import now, surroundings

@@ -21,7 +21,7 @@ PIPE = 160  # columns of a table that no terminal limits
 
 def sweep(asked: list[str], config_dir: Path | None, cells: Sequence[Any], *, fresh: bool) -> bool:
     """Run what is not done of `cells` (prepare.Prepared), draw them together; whether none failed."""
-    from .plots import draw_comparison
+    from .plots.draw import draw_comparison
 
     if fresh:
         for cell in cells:

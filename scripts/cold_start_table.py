@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from PIL import Image
 
 from alrun.metrics import area_under_curve
-from alrun.plots import draw_comparison
+from alrun.plots.draw import draw_comparison
 from alrun.plots.style import BLUE, GREEN, VERMILLION, look, new_figure, save, styled
 from alrun.rundir import RunDir, below
 from alrun.stats.intervals import t_interval

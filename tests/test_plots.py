@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from alrun.cli import app
 from alrun.errors import UserError
 from alrun.metrics import ece
-from alrun.plots import draw_below, draw_comparison, draw_run
+from alrun.plots.draw import draw_below, draw_comparison, draw_run
 from alrun.plots.files import RunFiles, spread
 from alrun.plots.lines import group, mean_band
 from alrun.plots.reliability import reliability
@@ -63,7 +63,7 @@ def test_matplotlib_is_left_as_it_was(run: Path) -> None:
 def test_plots_need_no_torch(tmp_path: Path) -> None:
     folder = fake_run(tmp_path)
     code = (
-        "import sys; from pathlib import Path; from alrun.plots import draw_below\n"
+        "import sys; from pathlib import Path; from alrun.plots.draw import draw_below\n"
         f"draw_below([Path({str(folder)!r})], ['png'])\n"
         "heavy = {'torch', 'sklearn', 'omegaconf', 'hydra', 'matplotlib.pyplot'}\n"
         "sys.exit(', '.join(heavy & set(sys.modules)) or None)"
@@ -371,7 +371,7 @@ def test_unfinished_seeds_are_left_out_and_counted(tmp_path: Path) -> None:
 
 
 def test_colours_stay_with_their_strategy(tmp_path: Path) -> None:
-    from alrun.plots import _ranks
+    from alrun.plots.draw import _ranks
 
     def lines(dataset: str, *names: str) -> list:
         return group([RunFiles(fake_run(tmp_path, dataset=dataset, strategy=name, pool=60, test=9)) for name in names])
