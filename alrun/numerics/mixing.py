@@ -3,8 +3,8 @@
 Mixing an embedding z with a class anchor z*, with the share of each dimension chosen by the first-order expansion of
 the loss at the predicted label (Parvaneh et al. 2022, Eq. 5-7), moves z by eps |z* - z| along the gradient's direction,
 whatever the anchor. So the prediction changes for some anchor exactly if eps max_c |z*_c - z| exceeds a step that needs
-no anchor, and growing eps is comparing with a threshold rather than asking the head about every mixture. All in the
-precision of the embeddings.
+no anchor, and growing eps is comparing with a threshold rather than asking the head about every mixture. Blocks are
+float64: a softmax in single precision calls an item certain, and its gradient zero, long before it is.
 """
 
 import math
@@ -40,11 +40,12 @@ def loss_directions(embeddings: Tensor, weight: Tensor, bias: Tensor) -> tuple[T
 
 
 def critical_steps(embeddings: Tensor, weight: Tensor, bias: Tensor, *, block: int = BLOCK) -> Tensor:
-    """(n,) length of the shortest step along the gradient that changes the prediction; inf if none does."""
+    """(n,) float64 length of the shortest step along the gradient that changes the prediction; inf if none does."""
+    weight, bias = weight.double(), bias.double()
     steps = []
     for part in embeddings.split(block):
-        predicted, logits, direction = loss_directions(part, weight, bias)
-        slope = direction @ weight.to(direction.dtype).T  # (block, C) change of the logits per unit of length
+        predicted, logits, direction = loss_directions(part.double(), weight, bias)
+        slope = direction @ weight.T  # (block, C) change of the logits per unit of length
         gain = slope - slope.gather(1, predicted[:, None])
         gap = logits.gather(1, predicted[:, None]) - logits
         steps.append(torch.where(gain > 0, gap / gain.where(gain > 0, 1), math.inf).amin(1))
@@ -61,8 +62,8 @@ def anchor_distances(embeddings: Tensor, anchors: Tensor) -> Tensor:
 
 
 def farthest_anchors(embeddings: Tensor, anchors: Tensor, *, block: int = BLOCK) -> Tensor:
-    """(n,) distance to the farthest anchor."""
-    parts = [anchor_distances(part, anchors).amax(1) for part in embeddings.split(block)]
+    """(n,) float64 distance to the farthest anchor."""
+    parts = [anchor_distances(part.double(), anchors).amax(1) for part in embeddings.split(block)]
     return torch.cat(parts)
 
 

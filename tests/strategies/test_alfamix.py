@@ -82,6 +82,16 @@ def test_an_item_without_a_gradient_never_changes():
     assert critical_steps(single, torch.eye(4, dtype=torch.float64), torch.zeros(4)).isinf().all()
 
 
+def test_items_that_only_single_precision_calls_certain_have_a_step():
+    z, head, _ = world(2)
+    z = 60 * z.float()  # logits hundreds apart
+    steps = critical_steps(z, head.weight.float(), head.bias.float())
+    exact = critical_steps(z.double(), head.weight.float().double(), head.bias.float().double())
+    assert loss_directions(z, *head)[2].eq(0).all(1).any()
+    torch.testing.assert_close(steps, exact)
+    assert steps.isfinite().all()
+
+
 def choose(z, head, labelled, labels, n, seed=0, cap_step=0.2):
     signals = ArraySignals(embeddings=z, head=head)
     seen = view(signals, len(z), labelled, labels, 4, seed=seed)
