@@ -46,6 +46,7 @@ def test_damaged_running_and_foreign_folders_are_named_and_the_rest_goes_on(tmp_
         "run.json is missing": lambda home: (home / "run.json").unlink(),
         "foreign": lambda home: (home / "run.json").write_text('{"project": "another"}'),
         "run.json is damaged": lambda home: (home / "run.json").write_bytes(b"\xff\x00{"),
+        "surrogates not allowed": lambda home: edit(home / "run.json", labels={"\ud800": 5}),
         "schema 9": lambda home: edit(home / "run.json", schema=9),
         "killed: 3 of 3 cycles": lambda home: (home / "summary.json").unlink(),
         "has no committed cycle": lambda home: (home / "metrics.jsonl").write_text(""),
@@ -544,11 +545,13 @@ def test_latex_prints_names_as_they_stand() -> None:
 
 
 def test_names_that_mean_something_in_markdown_or_latex_stay_text(tmp_path: Path) -> None:
-    sweep(tmp_path, {"random": 0.0, "[1] a*b": -0.1, "*c`\nd&lt;_e_": 0.1, "less_instruct": 0.2}, 3)
+    sweep(tmp_path, {"random": 0.0, "[1] a*b": -0.1, "*c`\nd&lt;_e_": 0.1, "less_instruct": 0.05}, 3)
     found = comparison.compare([tmp_path], ASKED)
     page, text = to_markdown(found), to_latex(found)
     for name in (r"\[1\] a\*b", r"\*c\` d\&lt;\_e\_", "less_instruct"):
         assert f"\n| {name} |" in page
+    said = command("compare", str(tmp_path)).stdout
+    assert "*c` d&lt;_e_'s: no run bought its whole pool" in page.replace("\\", "") and "\nd&lt;_e_'s" not in said
     assert "\n{}[1] a*b & " in text and "\n{}*c` d" in text
     assert not re.search(r"\\\\\s*[\[*]", text) and not re.search(r"[ &]-\d", text)
     assert r"\ensuremath{-}0." in text and "none-linear" in text

@@ -31,7 +31,7 @@ def show(found: Comparison, kind: str) -> None:
             terminal.say(f"\n{section.title}", "cyan")
             rows = [[_cell(cell) for cell in row] for row in section.rows]
             terminal.columns(section.header, rows, section.header[1:], in_full=True)
-            terminal.say(section.note, "dim")
+            terminal.say(" ".join(section.note.split()), "dim")
         terminal.say("")
     else:
         print(WRITERS[kind](found), end="")
