@@ -63,12 +63,12 @@ class Anchors:
         return loss / len(self.points)
 
     def _closest(self, at: slice, directions: Tensor) -> Tensor:
-        """(block,) closest direction of these points; those whose lead is used up are measured again."""
+        """(block,) closest direction of these points, the first among equals; those without a lead are measured again."""
         stale = (self.lead[at] <= 0).nonzero().flatten() + at.start
         if len(stale):
             near = self.points[stale] @ directions.T  # (s, k + m)
             best = near.topk(min(2, near.shape[1]), dim=1)
-            self.closest[stale] = best.indices[:, 0]
+            self.closest[stale] = near.argmax(1)  # topk names any of equal ones
             second = best.values[:, 1] if near.shape[1] > 1 else -torch.inf
             self.lead[stale] = best.values[:, 0] - second
         return self.closest[at]

@@ -71,6 +71,16 @@ def test_each_direction_takes_the_nearest_that_is_left(seed, n, few, block):
     np.testing.assert_allclose(near, expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("k", [4, 40])
+@pytest.mark.parametrize("block", [1, 64])
+def test_points_follow_the_first_of_directions_that_start_alike(k, block):
+    points = unit(0, 30, 5, torch.float32)
+    start = points[torch.arange(k // 2).repeat_interleave(2) % 30]  # 0 0 1 1 2 2 ...
+    anchors = Anchors(points, start, points[:0], temperature=0.07, balance=1.0, rate=0.001, block=block)
+    anchors.step()
+    assert (anchors.closest % 2 == 0).all()
+
+
 def test_labelled_items_push_the_directions_away():
     rng = np.random.default_rng(0)
     middles = np.eye(4)
