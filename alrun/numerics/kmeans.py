@@ -25,10 +25,16 @@ class Clusters(NamedTuple):
 
 
 def nearest_centre(points: Tensor, centres: Tensor, *, block: int) -> tuple[Tensor, Tensor]:
-    """(n,) nearest centre, the first among equals, and (n,) the squared distance to it, by direct differences."""
+    """(n,) nearest centre, the first among equals, and (n,) the squared distance to it, by direct differences.
+
+    Compared as seen from about the centres' mean, so that a common offset costs no digits; from a whole number, so that
+    differences which were exact remain so, and ties with them.
+    """
+    middle = centres.mean(0).round()
+    centres = centres - middle
     members, squared = [], []
     for part in points.split(block):
-        part = part.double()
+        part = part.double() - middle
         score = torch.addmm(centres.square().sum(1), part, centres.T, alpha=-2)  # (block, k) without |x|^2
         nearest = score.argmin(1)
         members.append(nearest)

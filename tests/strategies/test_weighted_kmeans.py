@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from alrun import registry
 from alrun.errors import UserError
-from alrun.numerics.kmeans import lloyd, nearest_members, seeds
+from alrun.numerics.kmeans import lloyd, nearest_centre, nearest_members, seeds
 
 
 def ask(features, probs, n, beta, seed=0):
@@ -44,6 +44,17 @@ def test_lloyd_is_at_rest_and_never_worse_than_its_start(seed, n, k, grid):
     for pick in picks:
         mine = (found.members == found.members[pick]).nonzero().flatten()
         assert pick == mine[found.squared[mine].argmin()]
+
+
+@pytest.mark.parametrize("offset", [0, 1e7, -1e12])
+def test_a_common_offset_moves_no_point_to_another_centre(offset):
+    rng = np.random.default_rng(3)
+    points = torch.from_numpy(rng.integers(-64, 64, (200, 3)) / 64)
+    start = points[:5]
+    members, squared = nearest_centre(points + offset, start + offset, block=64)
+    direct = (points[:, None] - start).square().sum(2)
+    assert torch.equal(members, direct.argmin(1))
+    assert torch.equal(squared, direct.amin(1))
 
 
 def test_first_centres_are_drawn_by_weight_times_squared_distance():
