@@ -63,7 +63,7 @@ class Anchors:
         return loss / len(self.points)
 
     def _closest(self, at: slice, directions: Tensor) -> Tensor:
-        """(block,) closest direction of these points, the first among equals; those without a lead are measured again."""
+        """(block,) closest direction of these points, the first of equals; those without a lead are measured anew."""
         stale = (self.lead[at] <= 0).nonzero().flatten() + at.start
         if len(stale):
             near = self.points[stale] @ directions.T  # (s, k + m)
