@@ -11,7 +11,7 @@ CHECKS: dict[str, Callable[[Golden], None]] = {}
 
 
 def check(prefix: str) -> Callable[[Callable[[Golden], None]], Callable[[Golden], None]]:
-    """Register a check for the files whose name begins with `prefix`, a whole word or several joined by _."""
+    """Register a check for the files whose name begins with `prefix`."""
 
     def register(function: Callable[[Golden], None]) -> Callable[[Golden], None]:
         assert prefix not in CHECKS, f"two checks for {prefix}"
@@ -23,9 +23,7 @@ def check(prefix: str) -> Callable[[Callable[[Golden], None]], Callable[[Golden]
 
 def find(path: Path) -> Callable[[Golden], None] | None:
     """The check with the longest prefix of the file's name, or None."""
-    words = path.stem.split("_")
-    names = ("_".join(words[:length]) for length in range(len(words), 0, -1))
-    return next((CHECKS[name] for name in names if name in CHECKS), None)
+    return CHECKS.get(max((prefix for prefix in CHECKS if path.stem.startswith(prefix)), key=len, default=""))
 
 
 for _module in pkgutil.iter_modules(__path__):
