@@ -13,9 +13,10 @@ FEW = 8  # nearest items of a direction that are remembered
 
 
 def memory(size: Size) -> int:
-    """Features and unit features, three numbers per item, and a block against all directions."""
+    """Features and unit features, five numbers per item, and a block against all directions."""
     directions = size.batch + size.labelled
-    return size.pool * (8 * size.features + 40) + BLOCK * (16 * directions + 24 * size.features) + 24 * directions**2
+    among = 8 * (3 * size.batch * directions + 2 * min(BLOCK, size.labelled) * size.labelled)  # similarities
+    return size.pool * (8 * size.features + 60) + BLOCK * (16 * directions + 24 * size.features) + among
 
 
 @strategy(memory=memory, needs=[])
