@@ -1,5 +1,7 @@
 """Lazy greedy coverage against the sum that defines it."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from alrun.numerics.coverage import Greedy, covered_by
 from alrun.numerics.distances import smallest_distance, unit_rows
 from alrun.numerics.kernels import Kernel, similarity
 from alrun.numerics.rows import Rows
+from alrun.strategies.herding import take
 
 SMOOTH = [kernel for kernel in Kernel if kernel is not Kernel.tophat]
 
@@ -190,3 +193,17 @@ def test_what_hardly_covers_takes_no_room_and_no_time(monkeypatch, per_item, fit
     assert (greedy.reach is not None) == fits
     assert len(tried) <= 12  # of 200 picks: vain attempts become rarer
     assert picks == weights.argsort(descending=True)[:200].tolist()  # each covers itself alone
+
+
+def test_many_equal_scores_add_up():
+    class Equal:
+        """Points at right angles: each pick covers itself and nothing else better."""
+
+        def __init__(self):
+            self.left = iter(range(700))
+
+        def pick(self):
+            return next(self.left), 1 - math.exp(-2)
+
+    scores = take(Equal(), torch.arange(700), 600, view(ArraySignals(), 700), {}).scores
+    assert float(scores.sum()) == pytest.approx(600 / 700 * (1 - math.exp(-2)), abs=1e-7)
