@@ -23,6 +23,8 @@ class Medoids:
         self.first, self.second = base.clone(), base.clone()  # (n,) similarities
         self.owner, self.next = self.picks.new_zeros(len(base)), self.picks.new_zeros(len(base))  # k: the labelled set
         self._look_again(torch.arange(len(base), device=base.device))
+        if not bool(self.first.isfinite().all()):  # nothing would ever be better or worse than that
+            raise ArithmeticError("similarities to the picks are not finite")
         self.swaps = 0
 
     def objective(self) -> float:
