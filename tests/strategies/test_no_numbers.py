@@ -15,7 +15,7 @@ def test_the_strategy_says_so(name: str, rows: slice) -> None:
     rng = np.random.default_rng(0)
     features, probs = rng.standard_normal((30, 4)), rng.dirichlet(np.ones(3), 30)
     features[rows] = probs[rows] = np.nan
-    with pytest.raises(ArithmeticError, match="no numbers|not finite"):
+    with pytest.raises(ArithmeticError, match=r"no numbers|not finite"):
         choose(name)(view(ArraySignals(features=features, probs=probs), 30, [4, 7, 1]), 7)
 
 
