@@ -44,7 +44,7 @@ def rows(
         aulc, final = np.array(list(seeds.values())).mean(axis=0)
         shared = sorted(set(seeds) & set(base))
         gains = np.array([seeds[seed][0] - base[seed][0] for seed in shared])
-        gain, low, high = t_interval(gains, 0.95) if len(gains) and name != "random" else (np.nan,) * 3
+        gain, low, high = map(float, t_interval(gains, 0.95)) if len(gains) and name != "random" else (np.nan,) * 3
         ahead = f"{int((gains > 0).sum())}/{len(gains)}" if name != "random" else ""
         values = (*setting, name, len(seeds), aulc, final, gain, low, high, ahead)
         table.append(dict(zip(HEADER, values, strict=True)))
@@ -75,7 +75,8 @@ def main() -> None:
         ]
         text += ["| --- | --- | --- | --- | --- | --- |"]
         for row in table:
-            span = f" ({shown(row['gain_low'], True)} to {shown(row['gain_high'], True)})" if shown(row["gain"]) else ""
+            ends = [shown(row[end], True) for end in ("gain_low", "gain_high")]
+            span = f" ({' to '.join(ends)})" if all(ends) else ""  # one seed has no interval
             figures = f"{shown(row['aulc'])} | {shown(row['final'])} | {shown(row['gain'], True)}{span}"
             text.append(f"| `{row['strategy']}` | {row['seeds']} | {figures} | {row['ahead']} |")
         text.append("")

@@ -15,6 +15,7 @@ import numpy as np, torch
 from arrays import ArraySignals, view
 from omegaconf import OmegaConf
 from alrun import registry
+from alrun.gradients.head import HeadGradients
 from alrun.types import Head, Target
 rng = np.random.default_rng(0)
 centers = rng.standard_normal(({C}, {D}))
@@ -30,6 +31,7 @@ def ask(rows):
     head = Head(torch.from_numpy(weight), torch.zeros({C}))
     given = dict(features=x[:rows], embeddings=x[:rows], logits=logits[:rows], probs=probs[:rows], head=head)
     given["target"] = Target(*(torch.as_tensor(part[:50]) for part in (x, probs, y)))
+    given["gradients"] = lambda scope, signals: HeadGradients(head, signals.logits)  # of these, how many there are
     given["refit"] = lambda idx: ArraySignals(**given)  # what it costs is the model's
     signals = ArraySignals(**given)
     seen = view(signals, rows, np.arange({LABELLED}), y[:{LABELLED}], {C})
