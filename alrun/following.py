@@ -16,6 +16,7 @@ from . import registry
 from .config import strict
 from .encoders import cache
 from .errors import RunFailed, UserError
+from .gradients import passes
 from .models.material import resolve_device
 from .prepare import Prepared, prepare
 from .processes import CREW, ROUND, Crew, Pass, joined, part
@@ -111,6 +112,10 @@ class Helper:
         run = self._prepared.run
         if name == "encode":
             return cache.encoding(self._prepared.encoder.start(str(resolve_device(run.device))), about["done"])
-        if name not in self._crew.offers:
+        offers = self._crew.offers
+        if not offers:
             registry.build("model", run.model, run.plugins)(material(self._prepared, None))
-        return self._crew.offers[name](about, given)
+        if name == "gradients":
+            network = offers["network"](about["network"], {key: given.pop(key) for key in list(given) if "." in key})
+            return passes.asked(network, about, given)
+        return offers[name](about, given)

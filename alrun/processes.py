@@ -31,7 +31,8 @@ class Pass(NamedTuple):
     light: bool = False  # not worth sending anything
 
 
-Maker = Callable[[Mapping[str, Any], "dict[str, Tensor]"], Pass]  # what was asked, and the tensors that came with it
+# From what was asked, and the tensors that came with it, to a pass, or to what passes are over.
+Maker = Callable[[Mapping[str, Any], "dict[str, Tensor]"], Any]
 
 
 class Crew:
@@ -39,11 +40,11 @@ class Crew:
 
     def __init__(self, rank: int = 0, size: int = 1, line: Any = None) -> None:
         self.rank, self.size, self.line = rank, size, line
-        self.offers: dict[str, Maker] = {}  # what a process beside the main one can compute
+        self.offers: dict[str, Maker] = {}  # what a process beside the main one has to offer
         self._open = False  # whether something is still to be said or heard
 
     def offer(self, name: str, make: Maker) -> None:
-        """Say how a pass of this name is made out of what the main process sends."""
+        """Say how what has this name is made out of what the main process sends."""
         if self.rank:
             self.offers[name] = make
 

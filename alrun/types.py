@@ -8,6 +8,8 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from torch import Tensor, nn
 
+from .numerics.reduction import WHOLE, Reduction
+
 # Shape letters used everywhere: N pool, u unlabelled, l labelled, v target, t test, n chosen or any,
 # C classes, F encoder features, D model embeddings, b items of a batch, P parameters.
 
@@ -128,6 +130,17 @@ class Batch(NamedTuple):
     labels: Tensor  # (b,) int64, or (b, C) shares; of a language model (b, L) tokens, IGNORED outside the completion
 
 
+@dataclass(frozen=True)
+class Batches:
+    """Batches of a part's items, about one length each, the longest first; each is made when it is asked for."""
+
+    places: Sequence[np.ndarray]  # positions in the `idx` that was asked for
+    make: Callable[[np.ndarray], Batch]
+
+    def __iter__(self) -> Iterator[Batch]:
+        return map(self.make, self.places)
+
+
 class Moments(NamedTuple):
     """Adam's state after the last step, by the names of the parameters."""
 
@@ -161,7 +174,7 @@ class Network(Protocol):
     def losses(self, parameters: Mapping[str, Tensor], batch: Batch) -> Tensor:
         """(b,) loss of each item in nats, a function of these parameters in place of the network's own."""
 
-    def batches(self, part: "Part", idx: Tensor, labels: Tensor) -> Iterator[Batch]:
+    def batches(self, part: "Part", idx: Tensor, labels: Tensor) -> Batches:
         """The items `idx` of a part with these labels (n,), sorted by length."""
 
     def moments(self) -> Moments | None:
@@ -169,6 +182,9 @@ class Network(Protocol):
 
     def checkpoints(self) -> "Sequence[tuple[float, Network]]":
         """(mean learning rate, network) of each checkpoint of this training, the last one included."""
+
+    def told(self) -> tuple[Mapping[str, Any], Mapping[str, Tensor]]:
+        """What another process of the run needs to have this network, as JSON and tensors with dots in their names."""
 
 
 class Gradients(Protocol):
@@ -198,8 +214,10 @@ class Gradients(Protocol):
     def norms(self, part: Part, idx: Tensor, labels: Tensor) -> Tensor:
         """(n,) lengths of the gradients."""
 
-    def vectors(self, part: Part, idx: Tensor, labels: Tensor) -> "Iterator[tuple[Tensor, Tensor]]":
-        """(positions (b,) in idx, gradients (b, P)), some items at a time."""
+    def vectors(
+        self, part: Part, idx: Tensor, labels: Tensor, reduction: Reduction = WHOLE
+    ) -> "Iterator[tuple[Tensor, Tensor]]":
+        """(positions (b,) in idx, gradients (b, P) or what is kept of them), some items at a time."""
 
     def adam(self) -> "Adam":
         """Adam's state after the last step; zeros where nothing was trained yet."""

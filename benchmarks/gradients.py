@@ -13,7 +13,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,15 +60,22 @@ class Network:
         logits = functional_call(self.module, dict(parameters), (batch.inputs,))
         return cross_entropy(logits, batch.labels, reduction="none")
 
-    def batches(self, part: Any, idx: Any, labels: Any) -> Iterator[Any]:
+    def batches(self, part: Any, idx: Any, labels: Any) -> Any:
         """Those that were encoded; fewer than all only for the check of the hooks."""
+        from alrun.types import Batches
+
         if len(idx) < sum(len(batch.at) for batch in self.batches_):
             first = self.batches_[0]
             kept = {name: value[: len(idx)] for name, value in first.inputs.items()}
-            yield first._replace(at=idx.new_tensor(range(len(idx))), inputs=kept, labels=labels)
-            return
-        for batch in self.batches_:
-            yield batch._replace(labels=labels[batch.at])
+            few = first._replace(at=idx.new_tensor(range(len(idx))), inputs=kept, labels=labels)
+            return Batches([np.arange(len(idx))], lambda at: few)
+        encoded = {int(batch.at[0]): batch for batch in self.batches_}
+        places = [batch.at.numpy() for batch in self.batches_]
+        return Batches(places, lambda at: encoded[at[0]]._replace(labels=labels[at]))
+
+    def told(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Nothing: there is one process."""
+        return {}, {}
 
     def moments(self) -> None:
         """None."""

@@ -6,7 +6,10 @@
 The input is seeded: ten Gaussian classes on the unit sphere (128 dimensions), 100 labelled items, a fixed linear
 model, a batch of 100; and CIFAR-10 features where $ALRUN_DATA has them (--cifar10). Every case is a process of its own.
 CPU seconds are those of the call, best of three (of one if it takes over five seconds); peak memory is what the call
-adds to the process that already holds the input.
+adds to the process that already holds the input. Beside some methods stands what they are held to, from the same
+process: `floor_s` one blocked pass over all pairs (herding), `stale_ratio` the second cycle over the first
+(MaxHerding), `logits_s` one pass of logits over the pool (LESS), `mixes_s` the passes of mixed embeddings that the
+closed form replaces, one for each class and cap tried (ALFA-Mix; one of them measured).
 """
 
 import argparse
@@ -32,6 +35,7 @@ FIXED: dict[str, dict[str, Any]] = {
     "kmedoids": {"sigma": 1.0},
     "uherding": {"sigma": 1.0, "adaptive_sigma": False, "calibration": "none"},
 }
+BESIDE = ("floor_s", "stale_ratio", "logits_s", "mixes_s")
 PEERS = {
     "badge": "Badge",
     "coreset": "CoreSet",
@@ -107,6 +111,7 @@ def ours(method: str, data: dict[str, np.ndarray], *, extras: bool = True) -> di
 
     from alrun import registry
     from alrun.config import option
+    from alrun.gradients.head import HeadGradients
     from alrun.types import Head, Target
 
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
@@ -114,17 +119,20 @@ def ours(method: str, data: dict[str, np.ndarray], *, extras: bool = True) -> di
 
     x, p = torch.from_numpy(data["x"]), torch.from_numpy(data["p"])
     weight = torch.from_numpy(data["w"])
+    head = Head(weight, torch.zeros(len(weight)))
     given: dict[str, Any] = {
         "features": x,
         "embeddings": x,
         "probs": p,
         "logits": x @ weight.T,
-        "head": Head(weight, torch.zeros(len(weight))),
+        "head": head,
         "target": Target(x[:LABELLED], p[:LABELLED], torch.from_numpy(data["y"][:LABELLED])),
         "previous": None,
+        "gradients": lambda scope, signals: HeadGradients(head, signals.logits),
     }
     signals = ArraySignals(**given, refit=lambda idx: ArraySignals(**given))
-    strategy = registry.build("strategy", option("strategy", method) | FIXED.get(method, {}))
+    options = option("strategy", method) | FIXED.get(method, {})
+    strategy = registry.build("strategy", options)
     memo: dict[str, Any] = {}
 
     def ask(labelled: np.ndarray, pool: int = len(x)) -> Any:
@@ -142,7 +150,22 @@ def ours(method: str, data: dict[str, np.ndarray], *, extras: bool = True) -> di
         extra["stale_ratio"] = (time.process_time() - began) / figures["cpu_s"]
     if extras and method in ("maxherding", "uherding"):
         extra["floor_s"] = blocked_pass(x[LABELLED:])
+    if extras and method.startswith("less"):
+        extra["logits_s"] = best_of(lambda: x[LABELLED:] @ weight.T)
+    if extras and method == "alfamix":
+        tried = round(selection.notes["cap"] / options["cap_step"])
+        extra["mixes_s"] = CLASSES * tried * best_of(mixed_pass(x, p, weight, selection.notes["cap"]))
     return figures | {"objective": objective(method, data, picks)} | extra
+
+
+def best_of(call: Callable[[], Any], repeat: int = 5) -> float:
+    """CPU seconds of the fastest of some calls."""
+    best = float("inf")
+    for _ in range(repeat):
+        began = time.process_time()
+        call()
+        best = min(best, time.process_time() - began)
+    return best
 
 
 def blocked_pass(x: Any, block: int = 1024) -> float:
@@ -150,14 +173,29 @@ def blocked_pass(x: Any, block: int = 1024) -> float:
     import torch
 
     weights = torch.ones(len(x))
-    best = float("inf")
-    for _ in range(2):
-        began = time.process_time()
+
+    def sweep() -> None:
         for start in range(0, len(x), block):
             kernel = (x[start : start + block] @ x.T).mul_(2).sub_(2).exp_()
             kernel @ weights
-        best = min(best, time.process_time() - began)
-    return best
+
+    return best_of(sweep, repeat=2)
+
+
+def mixed_pass(x: Any, p: Any, weight: Any, cap: float) -> Callable[[], Any]:
+    """Logits of all items mixed with one anchor, shares by the first-order expansion (ALFA-Mix as published, Eq. 6)."""
+    import torch
+
+    anchor, items, residual = x[:LABELLED].mean(0), x[LABELLED:], p[LABELLED:].clone()
+    residual[torch.arange(len(items)), residual.argmax(1)] -= 1
+    direction = torch.nn.functional.normalize(residual @ weight, dim=1)
+
+    def mix() -> Any:
+        apart = anchor - items
+        share = cap / x.shape[1] ** 0.5 * apart.norm(dim=1, keepdim=True) * direction / (apart + 1e-8)
+        return (share * anchor + (1 - share) * items) @ weight.T
+
+    return mix
 
 
 def objective(method: str, data: dict[str, np.ndarray], picks: np.ndarray, block: int = 1024) -> float:
@@ -250,12 +288,17 @@ def machine() -> dict[str, Any]:
     return found | {"cpu": cpu, "torch": torch.__version__}
 
 
-def main() -> None:
-    """Run the cases, print a table, write JSON."""
+def known_methods() -> list[str]:
+    """The strategies that need no network: what the synthetic input can serve."""
     from alrun.config import config_dir
 
     needs = {path.stem: path.read_text().splitlines()[1] for path in (config_dir() / "strategy").glob("*.yaml")}
-    known = sorted(name for name, line in needs.items() if "completions" not in line and "adapters" not in line)
+    return sorted(name for name, line in needs.items() if "completions" not in line and "adapters" not in line)
+
+
+def main() -> None:
+    """Run the cases, print a table, write JSON."""
+    known = known_methods()
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ask.add_argument("--methods", nargs="+", default=known, choices=known)
     ask.add_argument("--sizes", nargs="+", type=int, default=[10_000, 50_000])
@@ -298,7 +341,7 @@ def main() -> None:
                 row["ratio"] = other["cpu_s"] / found["cpu_s"] if other else None
                 rows.append(row)
                 beside = f"{row['peer_cpu_s']:9.3f}{row['ratio']:8.1f}" if other else ""
-                more = "".join(f"   {name} {found[name]:.3f}" for name in ("floor_s", "stale_ratio") if name in found)
+                more = "".join(f"   {name} {found[name]:.3f}" for name in BESIDE if name in found)
                 print(
                     f"{method:26}{n:8d}{threads:8d}{found['cpu_s']:10.4f}{found['wall_s']:10.4f}{found['peak_mb']:9.1f}"
                     f"{found['objective']:11.5f}{beside}{more}",

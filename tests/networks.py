@@ -1,16 +1,17 @@
 """Small networks with known gradients: what alrun.gradients is tested with (types.Network)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from alrun.gradients import NetworkGradients
-from alrun.types import Batch, Moments, Part, Scope
+from alrun.types import Batch, Batches, Moments, Part, Scope
 
 CLASSES = 4
 
@@ -81,15 +82,21 @@ class Toy:
             functional_call(self.module, dict(parameters), (), dict(batch.inputs)), batch.labels, reduction="none"
         )
 
-    def batches(self, part: Part, idx: Tensor, labels: Tensor) -> Iterator[Batch]:
-        for at in torch.arange(len(idx)).flip(0).split(self.size):
-            yield Batch(at, {name: value[idx[at]] for name, value in self.inputs[part].items()}, labels[at])
+    def batches(self, part: Part, idx: Tensor, labels: Tensor) -> Batches:
+        def make(at: np.ndarray) -> Batch:
+            place = torch.from_numpy(at)
+            return Batch(place, {k: value[idx[place]] for k, value in self.inputs[part].items()}, labels[place])
+
+        return Batches([at.numpy() for at in torch.arange(len(idx)).flip(0).split(self.size)], make)
 
     def moments(self) -> Moments | None:
         return self.state
 
     def checkpoints(self) -> Sequence[tuple[float, "Toy"]]:
         return self.path or [(1.0, self)]
+
+    def told(self) -> tuple[Mapping[str, Any], Mapping[str, Tensor]]:
+        return {}, {}
 
 
 def reader(

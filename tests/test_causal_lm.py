@@ -104,7 +104,7 @@ def test_options_side_by_side_are_what_they_are_alone(folder: Path) -> None:
     assert (logits[1:, 2] == -1e4).all(), "two options have no third"
     for option in range(3):
         said = model.network()
-        batch = next(said.batches("test", torch.tensor([0]), torch.tensor([option])))
+        batch = next(iter(said.batches("test", torch.tensor([0]), torch.tensor([option]))))
         loss = said.losses(said.parameters(Scope.lora), batch)[0]
         torch.testing.assert_close(-logits[0, option], loss * (batch.labels[0] != IGNORED).sum(), rtol=1e-5, atol=1e-5)
         found = model.completions("test", torch.tensor([0]), torch.tensor([option]))
@@ -168,7 +168,7 @@ def test_a_known_completion_is_what_it_is_under_any_label(folder: Path) -> None:
     network = learner(folder)(EVERY[:5], ZEROS[:5], rng()).network()
     zero, one = (list(network.batches("pool", EVERY, ZEROS + k)) for k in (0, 1))
     assert all(torch.equal(a.labels, b.labels) for a, b in zip(zero, one, strict=True))
-    asked = [next(network.batches("target", torch.tensor([0]), torch.tensor([k]))).labels for k in (0, 1)]
+    asked = [next(iter(network.batches("target", torch.tensor([0]), torch.tensor([k])))).labels for k in (0, 1)]
     assert not torch.equal(*asked)
 
 

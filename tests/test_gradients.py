@@ -9,7 +9,7 @@ from torch import nn
 
 from alrun.errors import UserError
 from alrun.gradients import NetworkGradients
-from alrun.types import Scope
+from alrun.types import Batches, Scope
 
 IDX = torch.tensor([7, 0, 3, 5, 8, 1, 2])
 LABELS = torch.tensor([0, 3, 1, 1, 2, 0, 3])
@@ -79,8 +79,13 @@ class Completing(Toy):
     """Labels are tokens."""
 
     def batches(self, part, idx, labels):
-        for batch in super().batches(part, idx, labels):
-            yield batch._replace(labels=batch.labels[:, None].expand(-1, 3))
+        found = super().batches(part, idx, labels)
+
+        def make(at):
+            batch = found.make(at)
+            return batch._replace(labels=batch.labels[:, None].expand(-1, 3))
+
+        return Batches(found.places, make)
 
 
 def test_averages_over_labels_that_are_texts_are_refused():

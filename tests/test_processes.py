@@ -328,6 +328,20 @@ def test_two_processes_leave_the_bytes_of_one(asked: list[str], alone: dict[str,
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["less_alignment", "less_paper", "badge_lora"])
+def test_gradients_are_shared_too(
+    strategy: str, asked: list[str], here: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    asked = [word.replace("strategy=badge", f"strategy={strategy}") for word in asked]
+    asked += ["strategy.scope=lora"] if strategy == "less_alignment" else []
+    folder = tmp_path_factory.mktemp(strategy)
+    with pytest.MonkeyPatch.context() as patch:
+        finish(folder, asked, patch)
+    together(here, asked)
+    assert left(here) == left(folder)
+
+
+@pytest.mark.slow
 def test_a_language_model_is_shared_too(tmp_path_factory: pytest.TempPathFactory, here: Path) -> None:
     """Runs that go by how well completions are predicted: a pass over the pool of its own."""
     folder = tmp_path_factory.mktemp("instruct")

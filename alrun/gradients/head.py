@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..needs import Need, refusal
 from ..numerics import influence
+from ..numerics.reduction import WHOLE, Reduction
 from ..types import Adam, Head, Outputs, Part
 
 BLOCK = 1024  # items whose gradients are formed at once
@@ -56,10 +57,12 @@ class HeadGradients:
         """(n,) lengths of the gradients."""
         return influence.norms(*self._factors(part, idx, labels))
 
-    def vectors(self, part: Part, idx: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """(positions (b,) in idx, gradients (b, P)), some items at a time."""
+    def vectors(
+        self, part: Part, idx: Tensor, labels: Tensor, reduction: Reduction = WHOLE
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """(positions (b,) in idx, gradients (b, P) or what is kept of them), some items at a time."""
         for at in torch.arange(len(idx), device=idx.device).split(BLOCK):
-            yield at, influence.gradients(*self._factors(part, idx[at], labels[at]))
+            yield at, reduction(influence.gradients(*self._factors(part, idx[at], labels[at])))
 
     def adam(self) -> Adam:
         """There is none: such heads are not trained by Adam, or do not keep its moments."""

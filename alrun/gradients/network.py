@@ -5,6 +5,8 @@ Two ways, chosen by what the parameters belong to and measured by benchmarks/gra
 - hooks (layers.py): one backward pass for any number of directions. Taken wherever all parameters are covered;
 - forward mode (Pearlmutter 1994; Baydin et al. 2022): one dual pass a direction, for any differentiable network. It
   gives the products with all labels' gradients of an item at once. Lengths and vectors are then vmapped.
+
+Several processes share the passes (passes.py); means, which are sums over items, are the main one's.
 """
 
 import logging
@@ -13,15 +15,15 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from ..needs import Need, refusal
-from ..numerics.influence import cosine
-from ..types import Adam, Batch, Network, Part, Scope
-from .forward import mapped, slopes
-from .hooks import backward, part_of, wrong_layer
+from ..numerics.reduction import WHOLE, Reduction
+from ..processes import crew
+from ..types import Adam, Network, Part, Scope
+from .hooks import wrong_layer
 from .layers import covered
+from .passes import Question, Taken, of_labels
 
 log = logging.getLogger("alrun")
-CELLS = 1 << 25  # entries of the gradients that are formed at once
+SENT = 1 << 14  # numbers kept of a gradient above which it stays in the process that formed it
 
 
 class NetworkGradients:
@@ -31,6 +33,8 @@ class NetworkGradients:
         self._network, self._scope = network, Scope(scope)
         self._parameters = {name: value.detach() for name, value in network.parameters(self._scope).items()}
         self._hooked: bool | None = None  # not known yet
+        size = sum(value.numel() for value in self._parameters.values())
+        self._nowhere = next(iter(self._parameters.values())).new_empty(0, size)  # (0, P) no direction
 
     def hooked(self, part: Part, idx: Tensor, labels: Tensor) -> bool:
         """Whether hooks give these gradients: all parameters are covered, and an item's gradient comes out right."""
@@ -39,7 +43,8 @@ class NetworkGradients:
         if self._hooked is None:
             if not len(idx):
                 return True
-            wrong = wrong_layer(self._network, self._parameters, next(self._batches(part, idx[:2], labels[:2])))
+            few = of_labels(self._network, part, idx[:2], labels[:2])
+            wrong = wrong_layer(self._network, self._parameters, next(iter(few)))
             if wrong is not None:
                 log.warning("hooks do not see the gradient of %s: forward mode and vmap take their place", wrong)
             if len(idx) == 1:  # too few to see whether items are kept apart
@@ -58,7 +63,7 @@ class NetworkGradients:
     def mean(self, part: Part, idx: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
         """(P,) the mean of the items' gradients, each times its weight (n,) where weights are given."""
         total = torch.zeros_like(self.parameters())
-        for batch in self._batches(part, idx, labels):
+        for batch in of_labels(self._network, part, idx, labels):
             with torch.enable_grad():
                 leaves = {name: value.detach().requires_grad_() for name, value in self._parameters.items()}
                 losses = self._network.losses(leaves, batch)
@@ -69,77 +74,39 @@ class NetworkGradients:
 
     def scores(self, part: Part, idx: Tensor, labels: Tensor, directions: Tensor) -> Tensor:
         """(n, s) inner products with directions (s, P). No gradient of an item is formed."""
-        return (self.hook_scores if self.hooked(part, idx, labels) else self.forward_scores)(
-            part, idx, labels, directions
-        )
-
-    def hook_scores(self, part: Part, idx: Tensor, labels: Tensor, directions: Tensor) -> Tensor:
-        """The scores by hooks."""
-        named = self._named(directions)
-        result = directions.new_zeros(len(idx), len(directions))
-        for batch in self._batches(part, idx, labels):
-            for layer in backward(self._network, self._parameters, batch):
-                result[batch.at] += layer.products(named)
-        return result
+        return self._table(Question("scores", part, idx, labels, directions), len(directions))
 
     def forward_scores(self, part: Part, idx: Tensor, labels: Tensor, directions: Tensor) -> Tensor:
-        """The scores in forward mode."""
-        result = directions.new_empty(len(idx), len(directions))
-        for batch in self._batches(part, idx, labels):
-            with torch.no_grad():
-                for column, direction in enumerate(directions):
-                    result[batch.at, column] = self._slope(batch, direction)
-        return result
+        """The scores in forward mode, whatever hooks would see."""
+        return self._table(Question("scores", part, idx, labels, directions), len(directions), hooked=False)
 
     def cosines(self, part: Part, idx: Tensor, labels: Tensor, directions: Tensor) -> Tensor:
         """(n, s) scores over the lengths of the items' gradients, not of the directions; 0 without a length."""
-        result, lengths = directions.new_zeros(len(idx), len(directions)), directions.new_zeros(len(idx))
-        if not self.hooked(part, idx, labels):
-            for at, rows in self.vectors(part, idx, labels):
-                result[at], lengths[at] = rows @ directions.T, rows.norm(dim=1)
-            return cosine(result, lengths[:, None])
-        named = self._named(directions)
-        for batch in self._batches(part, idx, labels):
-            for layer in backward(self._network, self._parameters, batch):
-                result[batch.at] += layer.products(named)
-                lengths[batch.at] += layer.squared_norms()
-        return cosine(result, lengths.sqrt()[:, None])
+        return self._table(Question("cosines", part, idx, labels, directions), len(directions))
 
     def label_scores(self, idx: Tensor, n_classes: int, direction: Tensor) -> Tensor:
-        """(n, C) inner products with one direction (P,) of pool items, for every label they may have.
-
-        The loss is linear in the shares q of the labels, so one dual pass gives them all: they are its derivative in q.
-        """
-        result = direction.new_empty(len(idx), n_classes)
+        """(n, C) inner products with one direction (P,) of pool items, for every label they may have."""
         shares = direction.new_full((len(idx), n_classes), 1 / n_classes)
-        for batch in self._batches("pool", idx, shares):
-            with torch.enable_grad():
-                soft = batch.labels.detach().requires_grad_()
-                slope = self._slope(batch._replace(labels=soft), direction)
-                (result[batch.at],) = torch.autograd.grad(slope.sum(), [soft])
-        return result
+        question = Question("label_scores", "pool", idx, shares, direction[None])
+        return self._table(question, n_classes, hooked=False)
 
     def norms(self, part: Part, idx: Tensor, labels: Tensor) -> Tensor:
         """(n,) lengths of the gradients."""
-        result = self.parameters().new_zeros(len(idx))
-        if not self.hooked(part, idx, labels):
-            for at, rows in self.vectors(part, idx, labels):
-                result[at] = rows.norm(dim=1)
-            return result
-        for batch in self._batches(part, idx, labels):
-            for layer in backward(self._network, self._parameters, batch):
-                result[batch.at] += layer.squared_norms()
-        return result.sqrt()
+        return self._table(Question("norms", part, idx, labels, self._nowhere))
 
-    def vectors(self, part: Part, idx: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """(positions (b,) in idx, gradients (b, P)), some items at a time."""
-        size = sum(value.numel() for value in self._parameters.values())
+    def vectors(
+        self, part: Part, idx: Tensor, labels: Tensor, reduction: Reduction = WHOLE
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """(positions (b,) in idx, gradients (b, P) or what is kept of them), some items at a time."""
+        question = Question("reduced", part, idx, labels, self._nowhere, reduction)
         hooked = self.hooked(part, idx, labels)
-        for whole in self._batches(part, idx, labels):
-            rows = max(1, CELLS // max(1, size))
-            for start in range(0, len(whole.at), rows):
-                batch = part_of(whole, slice(start, start + rows))
-                yield batch.at, self._hooked_rows(batch) if hooked else mapped(self._network, self._parameters, batch)
+        if reduction.width(self._nowhere.shape[1]) <= SENT:
+            yield from self._answers(question, hooked)
+            return
+        taken = Taken(self._network, self._parameters, hooked)
+        for batch in of_labels(self._network, part, idx, labels):
+            for some, rows in taken.rows(batch):
+                yield batch.at[some], reduction(rows)
 
     def adam(self) -> Adam:
         """Adam's state after the last step, found by the names of the parameters; zeros before the first step."""
@@ -160,39 +127,20 @@ class NetworkGradients:
         """(mean learning rate, gradients) at each checkpoint of this training, the last one included."""
         return [(rate, NetworkGradients(network, self._scope)) for rate, network in self._network.checkpoints()]
 
-    def _named(self, directions: Tensor) -> dict[str, Tensor]:
-        """(s, *shape) by name, of flat directions (s, P)."""
-        parts = directions.split([value.numel() for value in self._parameters.values()], dim=1)
-        named = zip(self._parameters.items(), parts, strict=True)
-        return {name: rows.reshape(len(directions), *value.shape) for (name, value), rows in named}
+    def _table(self, question: Question, *width: int, hooked: bool | None = None) -> Tensor:
+        """(n, *width) the answers for all items."""
+        if hooked is None:
+            hooked = self.hooked(question.part, question.idx, question.labels)
+        result = question.directions.new_zeros(len(question.idx), *width)
+        for at, found in self._answers(question, hooked):
+            result[at] = found
+        return result
 
-    def _batches(self, part: Part, idx: Tensor, labels: Tensor) -> Iterator[Batch]:
-        """The network's batches; shares of labels take the place of the labels that it reads itself."""
-        if labels.ndim == 1:
-            yield from self._network.batches(part, idx, labels)
-            return
-        for batch in self._network.batches(part, idx, labels.argmax(1)):
-            if batch.labels.ndim > 1:
-                raise refusal(Need.shares)
-            yield batch._replace(labels=labels[batch.at])
-
-    def _slope(self, batch: Batch, direction: Tensor) -> Tensor:
-        """(b,) derivatives of the losses along a direction (P,)."""
-        tangent = {name: rows[0] for name, rows in self._named(direction[None]).items()}
-        return slopes(self._network, self._parameters, batch, tangent)
-
-    def _hooked_rows(self, batch: Batch) -> Tensor:
-        """(b, P)"""
-        rows = self.parameters().new_zeros(len(batch.at), sum(v.numel() for v in self._parameters.values()))
-        places = self._places()
-        for layer in backward(self._network, self._parameters, batch):
-            for name, gradient in layer.gradients():
-                rows[:, places[name]] = gradient.flatten(1)
-        return rows
-
-    def _places(self) -> dict[str, slice]:
-        places, start = {}, 0
-        for name, value in self._parameters.items():
-            places[name] = slice(start, start + value.numel())
-            start += value.numel()
-        return places
+    def _answers(self, question: Question, hooked: bool) -> Iterator[tuple[Tensor, Tensor]]:
+        """(positions (b,) in idx, answers (b, ...)) of every batch, computed by all processes of the run."""
+        known, parameters = self._network.told()
+        about, given = question.told()
+        about |= {"scope": self._scope, "hooked": hooked, "network": known}
+        work = Taken(self._network, self._parameters, hooked).work(question)
+        for at, (found,) in crew().shared("gradients", about, {**parameters, **given}, work):
+            yield torch.from_numpy(at).to(self._nowhere.device), found.to(self._nowhere.device)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from ..converted import converts, language_files, language_model
 from ..errors import UserError
 from ..needs import Need
 from ..pretrained import Dtype, digest, load, public_name
+from ..processes import crew
 from ..registry import model
 from ..sound import demand_numbers
 from ..types import Learner, Predictor
@@ -24,7 +25,7 @@ from .hearing import offer
 from .limits import at_least
 from .material import Material
 from .recipe import Precision, Recipe, in_half
-from .speaker import Speaker
+from .speaker import Speaker, again
 from .speech import Reader, Template
 from .training import Snapshot, fitting, mean_of_last_quarter, trained
 from .voice import Scoring, Voice, training_loss
@@ -190,6 +191,7 @@ def causal_lm(
         report=material.report,
     )
     offer(voice)
+    crew().offer("network", partial(again, voice))
 
     def learn(idx: Tensor, labels: Tensor, rng: np.random.Generator) -> Predictor:
         generator = torch.Generator().manual_seed(int(rng.integers(2**63)))

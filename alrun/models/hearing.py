@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import RunFailed
 from ..processes import Pass, crew
 from .inputs import by_length
 from .speech import Row, collated, gathered, tail
@@ -65,7 +64,6 @@ def offer(voice: Voice) -> None:
 
 def _asked(voice: Voice, about: Mapping[str, Any], given: dict[str, Tensor]) -> Pass:
     """The same in another process: these parameters on its own copy of the base."""
-    if about["files"] != voice.files:
-        raise RunFailed("its weights of the language model differ from those of the main process")
+    voice.demand(about["files"])
     rows = [voice.row(about["part"], int(item), None) for item in given.pop(ITEMS)]
     return hearing(voice, {name: value.to(voice.device) for name, value in given.items()}, rows)

@@ -1,7 +1,7 @@
 """What the trained networks of a run share, and how one reads items: in batches that several processes may share."""
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,7 +47,7 @@ class Setting:
         work = self._reading(parameters, part, rows)
         given = {**parameters, ROWS: torch.from_numpy(rows)}
         done = 0
-        for at, (embeddings,) in crew().shared("embed", {"part": part, "files": self._files}, given, work):
+        for at, (embeddings,) in crew().shared("embed", {"part": part, "files": self.files}, given, work):
             found[torch.from_numpy(at).to(found.device)] = embeddings.to(found.device)
             done += len(at)
             self.report("reading", done, len(rows))
@@ -67,15 +67,24 @@ class Setting:
 
     def _asked(self, about: Mapping[str, Any], given: dict[str, Tensor]) -> Pass:
         """The same in another process: these parameters on its own copy of the base."""
-        if about["files"] != self._files:
-            raise RunFailed(f"its weights of {self.name!r} differ from those of the main process")
+        self.demand(about["files"])
         rows = given.pop(ROWS).numpy()
-        device = self.backbone.module.head.weight.device
-        return self._reading({name: value.to(device) for name, value in given.items()}, about["part"], rows)
+        return self._reading({name: value.to(self.device) for name, value in given.items()}, about["part"], rows)
 
     @property
-    def _files(self) -> list[str]:
+    def files(self) -> list[str]:
+        """sha256 of what the base was loaded from."""
         return list(self.backbone.files.values())
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return self.backbone.module.head.weight.device
+
+    def demand(self, files: Sequence[str]) -> None:
+        """Raise RunFailed unless the base was loaded from these files."""
+        if files != self.files:
+            raise RunFailed(f"its weights of {self.name!r} differ from those of the main process")
 
     def embeddings(self, parameters: Mapping[str, Tensor], part: Part, idx: Tensor) -> Tensor:
         """(n, D) embeddings of these items; of a frozen network each part is computed once."""

@@ -1,21 +1,25 @@
 """A causal language model with the adapters of one cycle: what it says, how well, and its gradients."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..needs import Need, gradients, refusal
 from ..numerics.completion import dense_completion_loss
 from ..processes import crew
-from ..types import Batch, Completions, Moments, Outputs, Part, Scope
+from ..types import Batch, Batches, Completions, Moments, Outputs, Part, Scope
 from .blocks import last_block
 from .hearing import ITEMS, Said, hearing
+from .inputs import by_length
 from .keeping import adapter_files
 from .material import NEVER
 from .setting import room
+from .speech import collated
 from .speech import labels as predicted
 from .training import Snapshot
 from .voice import Scoring, Voice
@@ -120,12 +124,17 @@ class Speaking:
         logits = self.voice.forward(whole, batch.inputs, batch.labels.shape[1])
         return dense_completion_loss(logits, batch.labels)
 
-    def batches(self, part: Part, idx: Tensor, labels: Tensor) -> Iterator[Batch]:
+    def batches(self, part: Part, idx: Tensor, labels: Tensor) -> Batches:
         """Batches of about one length; a completion that comes with its item is what it is under any label."""
-        rows = [self.voice.row(part, int(i), int(y)) for i, y in zip(idx, labels, strict=True)]
-        for at, some, inputs in self.voice.batches(rows):
-            place = torch.from_numpy(at).to(self.voice.device)
-            yield Batch(place, inputs, predicted(some, self.voice.device))
+        voice, device = self.voice, self.voice.device
+        rows = [voice.row(part, int(i), int(y)) for i, y in zip(idx, labels, strict=True)]
+
+        def make(at: np.ndarray) -> Batch:
+            some = [rows[place] for place in at]
+            inputs = collated(some, voice.dtype, device)
+            return Batch(torch.from_numpy(at).to(device), inputs, predicted(some, device))
+
+        return Batches(by_length(np.array([len(row.tokens) for row in rows]), voice.batch), make)
 
     def moments(self) -> Moments | None:
         """Adam's state at the end of this training."""
@@ -137,3 +146,13 @@ class Speaking:
             (snapshot.rate, Speaking(self.voice, self.snapshots[: at + 1]))
             for at, snapshot in enumerate(self.snapshots)
         ]
+
+    def told(self) -> tuple[Mapping[str, Any], Mapping[str, Tensor]]:
+        """Its base by its files, and the adapters."""
+        return {"files": self.voice.files}, self.snapshots[-1].parameters
+
+
+def again(voice: Voice, about: Mapping[str, Any], given: Mapping[str, Tensor]) -> Speaking:
+    """The network that `told` spoke of, on this process's own copy of the base."""
+    voice.demand(about["files"])
+    return Speaking(voice, [Snapshot(0.0, {name: value.to(voice.device) for name, value in given.items()}, None)])

@@ -1,6 +1,7 @@
 """A pretrained text or image network, fine-tuned afresh on the labels of each cycle."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor
 from ..errors import UserError
 from ..needs import LAST_LAYER, Need
 from ..pretrained import Pooling
+from ..processes import crew
 from ..registry import model
 from ..types import Learner, Predictor
 from .adapters import Lora
@@ -22,7 +24,7 @@ from .objective import Loss, objective
 from .recipe import Precision, Recipe, in_half
 from .setting import Setting
 from .training import Snapshot, fitting, fresh, trained
-from .tuned import Tuned
+from .tuned import Tuned, again
 
 TRAINED = {  # gradients beside those of the head
     Train.head: [Need.gradients_all],
@@ -129,6 +131,7 @@ def transformer(
         name=path,
         report=material.report,
     )
+    crew().offer("network", partial(again, setting))
 
     def learn(idx: Tensor, labels: Tensor, rng: np.random.Generator) -> Predictor:
         generator = torch.Generator().manual_seed(int(rng.integers(2**63)))

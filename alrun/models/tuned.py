@@ -1,16 +1,18 @@
 """A fine-tuned network: what it says about items, and how its gradients are taken."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from ..needs import Need, gradients, refusal
-from ..types import Batch, Head, Moments, Outputs, Part, Scope
+from ..types import Batch, Batches, Head, Moments, Outputs, Part, Scope
 from .blocks import last_block
 from .inputs import by_length
 from .keeping import adapter_files, tensors
@@ -118,14 +120,16 @@ class Tuning:
         logits = functional_call(self.module, whole, (batch.inputs,))[0]
         return self.setting.objective.losses(logits, batch.labels)
 
-    def batches(self, part: Part, idx: Tensor, labels: Tensor) -> Iterator[Batch]:
+    def batches(self, part: Part, idx: Tensor, labels: Tensor) -> Batches:
         """The items in batches of about one length, the longest first."""
         rows = idx.cpu().numpy()
-        device = self.setting.backbone.module.head.weight.device
-        for at in by_length(self.setting.inputs.lengths(part)[rows], self.setting.batch):
-            place = torch.from_numpy(at)
-            inputs = self.setting.inputs.batch(part, rows[at])
-            yield Batch(place.to(device), inputs, labels.to(device)[place.to(device)])
+        device = self.setting.device
+
+        def make(at: np.ndarray) -> Batch:
+            place = torch.from_numpy(at).to(device)
+            return Batch(place, self.setting.inputs.batch(part, rows[at]), labels.to(device)[place])
+
+        return Batches(by_length(self.setting.inputs.lengths(part)[rows], self.setting.batch), make)
 
     def moments(self) -> Moments | None:
         """Adam's state at the end of this training."""
@@ -137,3 +141,13 @@ class Tuning:
             (snapshot.rate, Tuning(self.setting, self.snapshots[: at + 1]))
             for at, snapshot in enumerate(self.snapshots)
         ]
+
+    def told(self) -> tuple[Mapping[str, Any], Mapping[str, Tensor]]:
+        """Its base by its files, and what was trained."""
+        return {"files": self.setting.files}, self.snapshots[-1].parameters
+
+
+def again(setting: Setting, about: Mapping[str, Any], given: Mapping[str, Tensor]) -> Tuning:
+    """The network that `told` spoke of, on this process's own copy of the base."""
+    setting.demand(about["files"])
+    return Tuning(setting, [Snapshot(0.0, {name: value.to(setting.device) for name, value in given.items()}, None)])

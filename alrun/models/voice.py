@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from ..errors import RunFailed
 from ..numerics.completion import IGNORED, completion_loss
 from ..types import Part
-from .inputs import by_length
 from .speech import Reader, Row, collated, labels
 
 Scoring = StrEnum("Scoring", ["sum", "mean"])
@@ -57,11 +56,10 @@ class Voice:
             return self.module(**given).logits
         return functional_call(self.module, dict(parameters), (), given).logits
 
-    def batches(self, rows: Sequence[Row]) -> Iterator[tuple[np.ndarray, list[Row], dict[str, Tensor]]]:
-        """Positions, rows and inputs of about one length, the longest first."""
-        for at in by_length(np.array([len(row.tokens) for row in rows]), self.batch):
-            some = [rows[place] for place in at]
-            yield at, some, collated(some, self.dtype, self.device)
+    def demand(self, files: Sequence[str]) -> None:
+        """Raise RunFailed unless the network was loaded from these files."""
+        if files != self.files:
+            raise RunFailed("its weights of the language model differ from those of the main process")
 
 
 def training_loss(voice: Voice, rows: Sequence[Row]) -> Tensor:

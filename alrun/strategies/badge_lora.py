@@ -1,10 +1,9 @@
 """BADGE beyond the last layer: k-means++ on the gradients of adapters or any other trained parameters, as sketches."""
 
-from torch import Tensor
-
 from ..needs import gradients as needed
 from ..numerics.kmeans import spread
 from ..numerics.projections import draw_count
+from ..numerics.reduction import Reduction
 from ..registry import strategy
 from ..types import Scope, Selection, Size, View
 
@@ -25,12 +24,9 @@ def badge_lora(view: View, n: int, *, scope: Scope, sketch: int) -> Selection:
     gradients = view.signals.gradients(scope)
     labels = view.signals.probs(view.unlabelled).argmax(1)  # (u,)
     size = len(gradients.parameters())
-    project = draw_count(size, sketch, view.rng) if 0 < sketch < size else None
-    rows: Tensor | None = None
-    for at, some in gradients.vectors("pool", view.unlabelled, labels):
-        small = some if project is None else project(some)
-        rows = small.new_empty(len(labels), small.shape[1]) if rows is None else rows
-        rows[at] = small
-    assert rows is not None
+    kept = Reduction(sketch=draw_count(size, sketch, view.rng) if 0 < sketch < size else None)
+    rows = gradients.parameters().new_empty(len(labels), kept.width(size))  # (u, width)
+    for at, some in gradients.vectors("pool", view.unlabelled, labels, kept):
+        rows[at] = some
     picks, squared = spread(rows, n, view.rng)
     return Selection(view.unlabelled[picks], squared)

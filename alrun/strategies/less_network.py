@@ -5,7 +5,6 @@ some items at a time and dropped (LESS, Xia et al. 2024, sec. 3.1; numerics/adam
 pool's side alone: targets stay plain. Labels are imagined by the current model at every checkpoint.
 """
 
-from collections.abc import Iterator
 from typing import cast
 
 import torch
@@ -14,9 +13,10 @@ from torch.nn.functional import one_hot
 
 from ..errors import UserError
 from ..numerics import influence
-from ..numerics.adam import Form, adam_direction, linear_adam
+from ..numerics.adam import Form, linear_adam
 from ..numerics.projections import Count, draw_count
 from ..numerics.pursuit import Dense
+from ..numerics.reduction import Moments, Reduction
 from ..types import Gradients, View
 from .less_axes import OVER_LABELS, AdamForm, Average, Axes, Goal, Label, Trajectory, Update, settled, target_split
 
@@ -52,7 +52,9 @@ class NetworkAlignment:
 
     def goal(self) -> Tensor:
         """(width,) the one target as `gradients` holds it."""
-        return torch.cat([self._shrunk(weight**0.5 * goals[:1])[0] for weight, _, goals in self.path])
+        sketch = self._sketched(self.path[0][2].shape[1])
+        scaled = [weight**0.5 * goals[:1] for weight, _, goals in self.path]
+        return torch.cat([(rows if sketch is None else sketch(rows))[0] for rows in scaled])
 
     def gradients(self) -> Dense:
         """(u, width) rows, side by side for checkpoints; sketched where they are longer than `sketch`."""
@@ -66,23 +68,15 @@ class NetworkAlignment:
             )
         parts = []
         for weight, gradients, _ in self.path:
-            kept: Tensor | None = None
-            for at, rows in self._rows(gradients, self.single):
-                rows = influence.cosine(rows, rows.norm(dim=1, keepdim=True)) if self.axes.cosines else rows
-                small = self._shrunk(weight**0.5 * rows)
-                kept = small.new_empty(len(self.single), small.shape[1]) if kept is None else kept
-                kept[at] = small
-            assert kept is not None
-            parts.append(kept)
+            kept = Reduction(self._adam(gradients), self.axes.cosines, times=weight**0.5, sketch=self._sketched(size))
+            parts.append(self._kept(gradients, self.single, kept))
         return Dense(torch.cat(parts, dim=1))
 
-    def _shrunk(self, rows: Tensor) -> Tensor:
-        """Rows (n, P), sketched where they are longer than `sketch`: one hash, for items, targets and checkpoints."""
-        if not 0 < self.axes.sketch < rows.shape[1]:
-            return rows
-        if self._sketch is None:
-            self._sketch = draw_count(rows.shape[1], self.axes.sketch, self.view.rng)
-        return self._sketch(rows)
+    def _sketched(self, size: int) -> Count | None:
+        """A sketch where gradients are longer than `sketch`: one hash, for items, targets and checkpoints."""
+        if self._sketch is None and 0 < self.axes.sketch < size:
+            self._sketch = draw_count(size, self.axes.sketch, self.view.rng)
+        return self._sketch
 
     def _table(self, gradients: Gradients, goals: Tensor) -> Tensor:
         """(u, columns, s) scores at one checkpoint."""
@@ -101,27 +95,23 @@ class NetworkAlignment:
             adam = gradients.adam()
             scaled, constant = linear_adam(goals, adam.first, adam.second, betas=adam.betas, eps=adam.eps)
             return gradients.scores("pool", idx, labels, scaled) + constant
-        result = goals.new_empty(len(idx), len(goals))
-        for at, rows in self._rows(gradients, labels):
-            products = rows @ goals.T
-            result[at] = influence.cosine(products, rows.norm(dim=1, keepdim=True)) if self.axes.cosines else products
-        return result
+        return self._kept(gradients, labels, Reduction(self._adam(gradients), self.axes.cosines, onto=goals))
 
-    def _rows(self, gradients: Gradients, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Gradients, or Adam's directions, some items at a time."""
-        adam = gradients.adam() if self.axes.update == Update.adam else None
-        for at, rows in gradients.vectors("pool", self.view.unlabelled, labels):
-            if adam is not None:
-                rows = adam_direction(
-                    rows,
-                    adam.first,
-                    adam.second,
-                    betas=adam.betas,
-                    eps=adam.eps,
-                    step=adam.step if self.axes.adam_form == AdamForm.torch_step else max(adam.step, 1),
-                    form=cast(Form, str(self.axes.adam_form)),
-                )
-            yield at, rows
+    def _kept(self, gradients: Gradients, labels: Tensor, reduction: Reduction) -> Tensor:
+        """(u, width) what the reduction keeps of every item's gradient."""
+        like = gradients.parameters()
+        kept = like.new_empty(len(labels), reduction.width(len(like)))
+        for at, rows in gradients.vectors("pool", self.view.unlabelled, labels, reduction):
+            kept[at] = rows
+        return kept
+
+    def _adam(self, gradients: Gradients) -> Moments | None:
+        """Adam's state, where its direction is meant."""
+        if self.axes.update != Update.adam:
+            return None
+        adam, form = gradients.adam(), cast(Form, str(self.axes.adam_form))
+        step = adam.step if self.axes.adam_form == AdamForm.torch_step else max(adam.step, 1)
+        return Moments(adam.first, adam.second, adam.betas, adam.eps, step, form)
 
 
 def imagined(view: View, axes: Axes, probs: Tensor) -> tuple[list[Tensor], Tensor]:
