@@ -153,9 +153,9 @@ def test_checkpoints_are_asked_with_their_own_parameters(bert: Path) -> None:
 
 
 def test_other_weights_of_the_base_are_said(bert: Path, tmp_path: Path) -> None:
-    gradients, crews, labels = classifier(bert, 2)
+    gradients, crews, _ = classifier(bert, 2)
     about, given = gradients._network.told()
-    with pytest.raises(RunFailed, match="its weights of .* differ from those of the main process"):
+    with pytest.raises(RunFailed, match=r"its weights of .* differ from those of the main process"):
         crews[1].offers["network"]({**about, "files": ["of others"]}, dict(given))
 
 
