@@ -134,7 +134,7 @@ class Batch(NamedTuple):
 class Batches:
     """Batches of a part's items, about one length each, the longest first; each is made when it is asked for."""
 
-    places: Sequence[np.ndarray]  # positions in the `idx` that was asked for
+    places: Sequence[np.ndarray]  # positions in the `idx` that was asked for; none is empty
     make: Callable[[np.ndarray], Batch]
 
     def __iter__(self) -> Iterator[Batch]:

@@ -87,7 +87,8 @@ class Toy:
             place = torch.from_numpy(at)
             return Batch(place, {k: value[idx[place]] for k, value in self.inputs[part].items()}, labels[place])
 
-        return Batches([at.numpy() for at in torch.arange(len(idx)).flip(0).split(self.size)], make)
+        order = np.arange(len(idx))[::-1].copy()
+        return Batches([order[first : first + self.size] for first in range(0, len(idx), self.size)], make)
 
     def moments(self) -> Moments | None:
         return self.state

@@ -76,8 +76,12 @@ class NetworkGradients:
         """(n, s) inner products with directions (s, P). No gradient of an item is formed."""
         return self._table(Question("scores", part, idx, labels, directions), len(directions))
 
+    def hook_scores(self, part: Part, idx: Tensor, labels: Tensor, directions: Tensor) -> Tensor:
+        """The scores by hooks."""
+        return self._table(Question("scores", part, idx, labels, directions), len(directions), hooked=True)
+
     def forward_scores(self, part: Part, idx: Tensor, labels: Tensor, directions: Tensor) -> Tensor:
-        """The scores in forward mode, whatever hooks would see."""
+        """The scores in forward mode."""
         return self._table(Question("scores", part, idx, labels, directions), len(directions), hooked=False)
 
     def cosines(self, part: Part, idx: Tensor, labels: Tensor, directions: Tensor) -> Tensor:
