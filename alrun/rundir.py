@@ -59,7 +59,7 @@ class RunDir:
     def provenance(self) -> dict[str, Any]:
         """run.json, or an empty dict where there is none. Raises UserError if a newer alrun wrote it."""
         try:
-            found = json.loads((self.path / "run.json").read_text())
+            found = json.loads(_plain(self.path / "run.json").read_text())
         except (FileNotFoundError, ValueError):
             return {}
         if not isinstance(found, dict) or "schema" not in found:
@@ -90,7 +90,7 @@ class RunDir:
     def _models(self) -> dict[str, Any]:
         """Of committed cycles' models, the names of their folders -> what is recorded of their files."""
         try:
-            found = json.loads((self.path / MODELS).read_text())
+            found = json.loads(_plain(self.path / MODELS).read_text())
         except (FileNotFoundError, ValueError):
             return {}
         names = map(_name, range(len(self.metrics())))
@@ -99,7 +99,7 @@ class RunDir:
     def summary(self) -> dict[str, Any] | None:
         """summary.json of a finished run, else None."""
         try:
-            found = json.loads((self.path / "summary.json").read_text())
+            found = json.loads(_plain(self.path / "summary.json").read_text())
         except (FileNotFoundError, ValueError):
             return None
         return found if isinstance(found, dict) else None
@@ -322,10 +322,17 @@ def _cut(path: Path, size: int) -> None:
         os.truncate(path, size)
 
 
+def _plain(path: Path) -> Path:
+    """The path, to be read at once. Raises UserError for what is there and no file: a pipe would keep its reader."""
+    if os.path.lexists(path) and not path.is_file():
+        raise UserError(f"{path} is no plain file", "remove it, and give the run's command again")
+    return path
+
+
 def _lines(path: Path) -> Iterator[tuple[bytes, int]]:
     """Whole lines without their newline, each with the offset of its end."""
     try:
-        content = path.read_bytes()
+        content = _plain(path).read_bytes()
     except FileNotFoundError:
         return
     start = 0

@@ -264,6 +264,19 @@ def test_what_made_the_runs_and_where_their_curves_are_known_is_said(tmp_path: P
     )
 
 
+@pytest.mark.parametrize(("key", "what"), [("features", "features"), ("weights", "weights of the model")])
+def test_other_features_or_weights_under_one_name_are_said(tmp_path: Path, key: str, what: str) -> None:
+    kinds = {"features": ("aa", "bb"), "weights": ({"model.safetensors": "aa"}, {"model.safetensors": "bb"})}[key]
+    for seed in range(5):
+        finished_run(tmp_path, "random", seed, [0.1, 0.5], facts={key: kinds[seed == 1]})
+    finished_run(tmp_path, "badge", 0, [0.1, 0.5])  # an older run does not say
+    (said,) = collect([tmp_path]).notes
+    assert said == (
+        f"digits · none-linear · low: runs of 2 different {what} are compared "
+        "(random seed 0, random seed 2, random seed 3 and 1 more; random seed 1)"
+    )
+
+
 def test_a_seed_counts_once(tmp_path: Path) -> None:
     finished_run(tmp_path, "random", 0, [0.1, 0.5], folder="old")
     new = finished_run(tmp_path, "random", 0, [0.1, 0.7], folder="new", facts={"finished": "2026-02-02T00:00:00+00:00"})

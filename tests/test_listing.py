@@ -34,6 +34,17 @@ def test_a_damaged_file_makes_one_run_unreadable(tmp_path: Path, name: str, chan
     assert "2 runs · 1 done" in command("ls", "runs", str(tmp_path)).stdout
 
 
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_pipe_makes_one_run_unreadable_and_keeps_nobody(tmp_path: Path, name: str) -> None:
+    finished_run(tmp_path, "random", 0, [0.1, 0.3])
+    broken = finished_run(tmp_path, "random", 1, [0.1, 0.3])
+    (broken / name).unlink(missing_ok=True)
+    os.mkfifo(broken / name)
+    one, other = listing.runs([tmp_path])
+    assert one["status"] != "unreadable"
+    assert other["status"] == "unreadable" and other["error"] == f"{broken / name} is no plain file"
+
+
 @pytest.mark.parametrize("started", [None, 5, "yesterday", "2026-01-01T00:00:00"])
 def test_a_time_that_is_none_has_no_age(tmp_path: Path, started: object) -> None:
     finished_run(tmp_path, "random", 0, [0.1, 0.3], facts={"started": started})

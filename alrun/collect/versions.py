@@ -1,5 +1,6 @@
 """What may be averaged: one version of the code, each seed once; and what a reader of the averages has to know."""
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -135,7 +136,7 @@ def oddities(entries: Sequence[Entry]) -> list[str]:
     for what, key in (("kinds of device", "device"), ("numbers of threads", "threads"), ("platforms", "platform")):
         if len(kinds := {str(entry.files.facts.get(key)) for entry in entries}) > 1:
             notes.append(f"the runs were made on {len(kinds)} {what} ({', '.join(sorted(kinds))})")
-    return [*notes, *_packages(entries), *_label_points(entries)]
+    return [*notes, *_packages(entries), *_networks(entries), *_label_points(entries)]
 
 
 def _packages(entries: Sequence[Entry]) -> list[str]:
@@ -146,6 +147,25 @@ def _packages(entries: Sequence[Entry]) -> list[str]:
             found[name] |= {str(version)} if version else set()
     told = [f"{name} ({', '.join(sorted(known))})" for name, known in sorted(found.items()) if len(known) > 1]
     return [f"the runs were made with several versions of {', '.join(told)}"] if told else []
+
+
+def _networks(entries: Sequence[Entry]) -> list[str]:
+    """Settings whose runs read other features or began with other weights under the same names."""
+    notes = []
+    for setting, mine in _groups(entries, "setting"):
+        for key, what in (("features", "features"), ("weights", "weights of the model")):
+            lines: dict[str, set[str]] = defaultdict(set)
+            for entry in mine:
+                if known := entry.files.facts.get(key):  # older runs do not say
+                    lines[json.dumps(known, sort_keys=True)].add(f"{entry.strategy} seed {entry.seed}")
+            if len(lines) > 1:
+                told = "; ".join(_some(sorted(names)) for names in sorted(lines.values(), key=len, reverse=True))
+                notes.append(f"{setting}: runs of {len(lines)} different {what} are compared ({told})")
+    return notes
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _label_points(entries: Sequence[Entry]) -> list[str]:
