@@ -16,7 +16,7 @@ from dataclasses import field, make_dataclass
 from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -178,6 +178,9 @@ def options(kind: str, params: Mapping[str, Any], plugins: Sequence[str] = ()) -
             "each needs a type: int, float, bool, str, an enum, or a list of these",
         ) from error
     given = {key: value for key, value in params.items() if key not in ("name", "method")}
+    for name, annotation, _ in fields:
+        if get_origin(annotation) is list and isinstance(given.get(name), str | int | float):
+            raise UserError(f"{kind}.{name}={given[name]} is no list", f"{kind}.{name}=[{given[name]}]")
     try:
         merged = OmegaConf.merge(schema, given)
         missing = sorted(OmegaConf.missing_keys(merged))

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..needs import LAST_LAYER
 from ..registry import model
 from ..types import Head, Learner, Outputs, Part, Predictor
-from .limits import above_zero
+from .limits import above_zero, at_least, finite
 from .material import Material, pool_mean, unit
 
 
@@ -52,6 +52,8 @@ def linear(material: Material, *, penalty: float, initial: float) -> Learner:
     so the generator matters only with no labels at all, when weights are normal with deviation `initial`.
     """
     above_zero(penalty=penalty)
+    at_least(0, initial=initial)
+    finite(penalty=penalty, initial=initial)
     material.begin()
     mean = pool_mean(material)
 

@@ -9,7 +9,7 @@ from ..errors import UserError
 from ..needs import LAST_LAYER
 from ..registry import model
 from ..types import Learner, Predictor
-from .limits import above_zero
+from .limits import above_zero, at_least, finite
 from .linear import Linear
 from .material import Material, pool_mean, unit
 
@@ -34,6 +34,8 @@ def ridge(material: Material, *, penalty: float, initial: float) -> Learner:
             "dataset.task=ordinal if they are numbers, else model=linear",
         )
     above_zero(penalty=penalty)
+    at_least(0, initial=initial)
+    finite(penalty=penalty, initial=initial)
     material.begin()
     mean = pool_mean(material)  # (F,)
     levels = material.levels.to(mean.device).double()  # (C,)
