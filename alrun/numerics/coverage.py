@@ -19,6 +19,7 @@ TIE = 1e-12  # relative difference of gains that is rounding
 ROUNDED_SUM = 1 + 1e-5  # a sum of upper bounds stays one
 FRONT = 8  # times `leaders`: bounds that are refreshed at a time where lists make it cheap
 RETRY = 32  # lists may fit after so small a part of all columns; twice as many after each vain attempt
+ALONE = 8  # leaders whose gains are computed one by one; that many are tied, and there may be thousands
 NOISE = 1e-13  # gains up to so much of all weights are zero
 FLOOR = 0.1 * NOISE  # similarities up to it cover nothing: all points together gain less than the noise by them
 
@@ -51,6 +52,7 @@ class Greedy:
         self.capacity = per_item * len(rows)
         self.reach: Reach | None = None
         self.front: Front | None = None
+        self.seen: dict[int, Exact] = {}  # candidates of the present pick that were computed one by one
         self.computed = 0  # columns since memory was last asked for lists
         self.patience = len(rows) / RETRY  # columns until it is asked again
         self.bound = self._all_bounds()  # (n,) float64, -1 once picked
@@ -96,6 +98,15 @@ class Greedy:
         parts = [self.rows.upper(at, slice(s, s + self.rows.block))[0] for s in starts]
         return (torch.cat(parts) > self.low).nonzero().flatten()
 
+    def _gains(self, candidates: Tensor, point: Tensor) -> Tensor:
+        """(m,) float64 gains of several candidates, at points that hold all that one of them covers better."""
+        centres = self.rows.unit(candidates, torch.float64)  # (m, F)
+        gains = torch.zeros(len(candidates), dtype=torch.float64, device=centres.device)
+        for part in point.split(self.rows.block):
+            excess = self.rows.exact(part, centres).sub_(self.covered.index_select(0, part)[:, None]).clamp_(min=0)
+            gains += self.weights.index_select(0, part) @ excess
+        return gains
+
     def _exact(self, candidate: int, point: Tensor) -> Exact:
         """Its gain, and how well it covers these points. float64."""
         centre = self.rows.unit(slice(candidate, candidate + 1), torch.float64)  # (1, F)
@@ -109,10 +120,11 @@ class Greedy:
         missed = FLOOR / NOISE * self.noise  # what bounds may lack
         return max(best * (1 - TIE) - self.noise, self.noise) - missed
 
-    def _by_columns(self) -> dict[int, Exact]:
-        """All candidates that may be best, without lists: leaders are computed anew until none is ahead."""
+    def _by_columns(self) -> dict[int, float]:
+        """Gains of all candidates that may be best, without lists: leaders are computed anew until none is ahead."""
         stale, fresh = self.bound.clone(), torch.full_like(self.bound, -1)  # (n,) a candidate is in one of the two
-        exact: dict[int, Exact] = {}  # or here
+        exact: dict[int, float] = {}  # or here
+        every = torch.arange(len(self.rows), device=self.low.device)
         best, batch = 0.0, self.leaders
         while True:
             item = int(fresh.argmax())
@@ -123,15 +135,23 @@ class Greedy:
                 self._refresh(at)
                 fresh[at], stale[at] = self.bound[at], -1
                 batch *= 2
-            elif float(fresh[item]) > self._least(best):
-                exact[item] = self._exact(item, self._points(item))
-                best = max(best, exact[item][0])
-                self.bound[item], fresh[item] = exact[item][0], -1
-            else:
+            elif float(fresh[item]) <= self._least(best):
                 return exact
+            elif len(exact) < ALONE:
+                self.seen[item] = self._exact(item, self._points(item))
+                exact[item] = self.seen[item][0]
+                best = max(best, exact[item])
+                self.bound[item], fresh[item] = exact[item], -1
+            else:
+                at = fresh.topk(min(self.leaders, len(fresh))).indices
+                at = at[fresh[at] > self._least(best)]
+                gains = self._gains(at, every)
+                exact |= dict(zip(at.tolist(), gains.tolist(), strict=True))
+                best = max(best, float(gains.max()))
+                self.bound[at], fresh[at] = gains, -1
 
-    def _by_lists(self, reach: Reach) -> dict[int, Exact]:
-        """All candidates that may be best, with lists: those with the highest bounds are computed anew together."""
+    def _by_lists(self, reach: Reach) -> dict[int, float]:
+        """Gains of all candidates that may be best, with lists: the highest bounds are computed anew together."""
         size = FRONT * self.leaders
         while True:
             if self.front:
@@ -144,9 +164,9 @@ class Greedy:
             self.front = Front(reach, self.bound, self.low, self.light, size)
             size *= 2
 
-    def _ahead(self, front: Front, bound: Tensor) -> dict[int, Exact] | None:
-        """All of the front that may be best, as its bounds (m,) tell; None if another candidate may be."""
-        exact: dict[int, Exact] = {}
+    def _ahead(self, front: Front, bound: Tensor) -> dict[int, float] | None:
+        """Gains of all of the front that may be best, as its bounds (m,) tell; None if another candidate may be."""
+        exact: dict[int, float] = {}
         best = 0.0
         while True:
             position = int(bound.argmax())
@@ -155,10 +175,19 @@ class Greedy:
                 return exact
             if upper <= front.ceiling:
                 return None
-            item = int(front.at[position])
-            exact[item] = self._exact(item, front.points(position, self.low))
-            best = max(best, exact[item][0])
-            bound[position] = -1
+            if len(exact) < ALONE:
+                item = int(front.at[position])
+                self.seen[item] = self._exact(item, front.points([position], self.low))
+                exact[item] = self.seen[item][0]
+                best = max(best, exact[item])
+                bound[position] = -1
+                continue
+            at = bound.topk(min(self.leaders, len(bound))).indices
+            at = at[bound[at] > max(self._least(best), front.ceiling)]
+            gains = self._gains(front.at[at], front.points(at.tolist(), self.low).unique())
+            exact |= dict(zip(front.at[at].tolist(), gains.tolist(), strict=True))
+            best = max(best, float(gains.max()))
+            bound[at] = -1
 
     def pick(self) -> tuple[int, float]:
         """The next position and its gain; the lowest position among equal gains."""
@@ -166,13 +195,14 @@ class Greedy:
             self.computed, self.patience = 0, 2 * self.patience
             if self._lists_fit():
                 self.bound = torch.minimum(self.bound, self._all_bounds())
+        self.seen.clear()
         exact = self._by_lists(self.reach) if self.reach else self._by_columns()
-        best = max((gain for gain, *_ in exact.values()), default=0.0)
+        best = max(exact.values(), default=0.0)
         if best <= self.noise:  # all gains are zero
             chosen, gain = int((self.bound >= 0).nonzero()[0]), 0.0
         else:
-            chosen = min(item for item, (gain, *_) in exact.items() if gain >= best * (1 - TIE) - self.noise)
-            gain, point, near = exact[chosen]
+            chosen = min(item for item, gain in exact.items() if gain >= best * (1 - TIE) - self.noise)
+            gain, point, near = self.seen.get(chosen) or self._exact(chosen, self._points(chosen))
             self.cover(point, near)
         self.bound[chosen] = -1
         return chosen, gain

@@ -1,5 +1,7 @@
 """Which points each candidate would still cover better: sparse once the pool is somewhat covered."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -87,7 +89,8 @@ class Front:
         excess = (self.near - low.index_select(0, self.point)).clamp_(min=0).mul_(self.light)
         return excess.new_zeros(len(self.at), dtype=torch.float64).index_add_(0, self.owner, excess.double())
 
-    def points(self, position: int, low: Tensor) -> Tensor:
-        """Points that the candidate in this position of the front may cover better."""
-        at = slice(self.ends[position], self.ends[position + 1])
-        return self.point[at][self.near[at] > low[self.point[at]]]
+    def points(self, positions: Sequence[int], low: Tensor) -> Tensor:
+        """Points that the candidates in these positions of the front may cover better, one candidate after another."""
+        parts = [slice(self.ends[position], self.ends[position + 1]) for position in positions]
+        point, near = (torch.cat([whole[part] for part in parts]) for whole in (self.point, self.near))
+        return point[near > low[point]]

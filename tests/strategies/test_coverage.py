@@ -102,6 +102,25 @@ def test_no_size_of_a_block_matters(dtype, kernel, centres):
         np.testing.assert_allclose(gains, runs[0][1], rtol=1e-9)
 
 
+@pytest.mark.parametrize("per_item", [0, 256], ids=["columns", "lists"])
+@pytest.mark.parametrize("better", [None, 37], ids=["all alike", "one is better"])
+def test_many_equal_candidates_are_computed_together(per_item, better, monkeypatch):
+    """Points at right angles gain alike, up to rounding; all of them have to be looked at, but not one by one."""
+    turn = np.linalg.qr(np.random.default_rng(0).standard_normal((60, 60)))[0]  # so that rounding is not alike
+    x = torch.from_numpy(turn)
+    weights = torch.ones(60, dtype=torch.float64)
+    if better is not None:
+        weights[better] += 1e-9
+    alone = []
+    exact = Greedy._exact
+    monkeypatch.setattr(Greedy, "_exact", lambda self, *given: alone.append(1) or exact(self, *given))
+    picks, gains = run(x, Kernel.rbf, 1.0, weights, 12, per_item=per_item, leaders=16)
+    first = [] if better is None else [better]
+    assert picks == [*first, *(i for i in range(60) if i not in first)][:12]
+    np.testing.assert_allclose(gains, brute(similarities(x, Kernel.rbf, 1.0), weights, [], 12)[1], rtol=1e-8)
+    assert len(alone) <= 12 * (coverage.ALONE + 1)
+
+
 def test_nothing_to_gain_goes_to_the_lowest_positions():
     x = torch.ones(6, 3).repeat(3, 1)
     picks, gains = run(x, Kernel.rbf, 1.0, torch.ones(18, dtype=torch.float64), 5)
