@@ -31,6 +31,7 @@ SWITCHED = [
     (LATE, "random_then_entropy", "entropy"),
     (LATE, "badge", "random"),
 ]
+BESIDE = [(part, "less_matching_pursuit", "random") for part in (EARLY, LATE)]  # in neither claim
 
 
 class Setting(NamedTuple):
@@ -106,9 +107,9 @@ def overview(one: Setting) -> list[str]:
 
 
 def claims(one: Setting) -> list[dict[str, object]]:
-    """The comparisons of both claims, with every metric."""
+    """The comparisons of both claims and beside them, with every metric."""
     rows: list[dict[str, object]] = []
-    for claim, comparisons in (("a", DIVERSE), ("b", SWITCHED)):
+    for claim, comparisons in (("a", DIVERSE), ("b", SWITCHED), ("–", BESIDE)):
         for part, name, other in comparisons:
             for metric in one.metrics:
                 found = difference(one.areas[metric, part], name, other)
