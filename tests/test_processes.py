@@ -328,12 +328,11 @@ def test_two_processes_leave_the_bytes_of_one(asked: list[str], alone: dict[str,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", ["less_alignment", "less_paper", "badge_lora"])
+@pytest.mark.parametrize("strategy", ["less_paper", "badge_lora"])
 def test_gradients_are_shared_too(
     strategy: str, asked: list[str], here: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     asked = [word.replace("strategy=badge", f"strategy={strategy}") for word in asked]
-    asked += ["strategy.scope=lora"] if strategy == "less_alignment" else []
     folder = tmp_path_factory.mktemp(strategy)
     with pytest.MonkeyPatch.context() as patch:
         finish(folder, asked, patch)
@@ -342,9 +341,10 @@ def test_gradients_are_shared_too(
 
 
 @pytest.mark.slow
-def test_a_language_model_is_shared_too(tmp_path_factory: pytest.TempPathFactory, here: Path) -> None:
-    """Runs that go by how well completions are predicted: a pass over the pool of its own."""
-    folder = tmp_path_factory.mktemp("instruct")
+@pytest.mark.parametrize("strategy", ["perplexity", "less_instruct"])
+def test_a_language_model_is_shared_too(strategy: str, tmp_path_factory: pytest.TempPathFactory, here: Path) -> None:
+    """How well completions are predicted is a pass over the pool of its own; gradients are another."""
+    folder = tmp_path_factory.mktemp(strategy)
     pool = [f"{item.prompt} {k},{item.options[0]}" for k in ("one", "two", "three") for item in POOL]
     task = [f"{item.prompt} {k},{k % 2}" for k in range(4) for item in TASK]
     for name, rows in (("pool", ["ask,say", *pool]), ("task", ["text,label", *task])):
@@ -360,7 +360,7 @@ def test_a_language_model_is_shared_too(tmp_path_factory: pytest.TempPathFactory
         *[f"+dataset.goal.{name}={value}" for name, value in goal.items()],
         *["dataset.target=2", "encoder=tfidf", "encoder.dimensions=4", "model=causal_lm", "model.batch=2"],
         *[f"model.path={tiny_lm(folder / 'lm')}", "model.max_length=24", "model.rank=2", "model.min_steps=4"],
-        *["model.epochs=1", "model.checkpoints=2", "strategy=perplexity", "device=cpu"],
+        *["model.epochs=1", "model.checkpoints=2", f"strategy={strategy}", "device=cpu"],
         *["budget.phases=[{labels: 2, cycles: 2}]", "budget.unit=labels"],
     ]
     together(here, asked)
