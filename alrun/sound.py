@@ -20,7 +20,10 @@ def lacking(folder: Path) -> str | None:
     index = folder / f"{WEIGHTS}.index.json"
     shards = [WEIGHTS]
     if not (folder / WEIGHTS).is_file() and index.is_file():
-        shards = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        try:
+            shards = sorted({str(name) for name in json.loads(index.read_text())["weight_map"].values()})
+        except (ValueError, KeyError, TypeError, AttributeError):  # not the index of any weights
+            return index.name
     for name in shards:
         if not (folder / name).is_file():
             return name if index.is_file() else f"{name} (other formats can run code when they are read)"

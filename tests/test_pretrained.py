@@ -63,6 +63,9 @@ def test_what_a_folder_lacks(bert: Path) -> None:
     (bert / WEIGHTS).rename(bert / "model-00001-of-00002.safetensors")
     assert lacking(bert).startswith("model.safetensors (other formats can run code")
     shards = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
+    for cut in ("", "{", "{}", "[]", '{"weight_map": 5}'):
+        (bert / f"{WEIGHTS}.index.json").write_text(cut)
+        assert lacking(bert) == f"{WEIGHTS}.index.json"
     (bert / f"{WEIGHTS}.index.json").write_text(json.dumps({"weight_map": shards}))
     assert lacking(bert) == "model-00002-of-00002.safetensors"
     (bert / "model-00002-of-00002.safetensors").touch()
