@@ -13,6 +13,7 @@ from alrun.errors import UserError
 from alrun.gradients import NetworkGradients
 from alrun.gradients.store import stored
 from alrun.numerics import projections
+from alrun.numerics.reduction import Reduction
 from alrun.types import Scope
 
 IDX, LABELS = torch.tensor([7, 0, 3, 5, 8, 1, 2]), torch.tensor([0, 3, 1, 1, 2, 0, 3])
@@ -27,8 +28,8 @@ class Failing:
     def __getattr__(self, name):
         return getattr(self.inner, name)
 
-    def vectors(self, part, idx, labels):
-        for at, rows in self.inner.vectors(part, idx, labels):
+    def vectors(self, part, idx, labels, reduction):
+        for at, rows in self.inner.vectors(part, idx, labels, reduction):
             if not self.left:
                 raise KeyboardInterrupt
             self.left -= 1
@@ -59,8 +60,8 @@ from pathlib import Path
 from test_gradient_store import Failing, IDX, LABELS, stored
 gradients = Failing(2)
 class Killed(Failing):
-    def vectors(self, part, idx, labels):
-        for k, found in enumerate(self.inner.vectors(part, idx, labels)):
+    def vectors(self, part, idx, labels, reduction):
+        for k, found in enumerate(self.inner.vectors(part, idx, labels, reduction)):
             if k == 1:
                 os.kill(os.getpid(), signal.SIGKILL)
             yield found
@@ -111,12 +112,21 @@ def test_changed_and_projected_on_the_way(tmp_path):
         IDX,
         LABELS,
         about={},
-        change=torch.sign,
-        project=project,
+        reduction=Reduction(unit=True, times=0.5, sketch=project),
         dtype=np.float64,
     )
     rows = one_by_one(seer(), Scope.all, "pool", IDX, LABELS)
-    np.testing.assert_allclose(found, project(rows.sign()), rtol=1e-9)
+    np.testing.assert_allclose(found, project(rows / rows.norm(dim=1, keepdim=True)) / 2, rtol=1e-7, atol=1e-12)
+
+
+def test_another_reduction_is_another_store(tmp_path):
+    gradients = NetworkGradients(seer(), Scope.all)
+    size = len(gradients.parameters())
+    one, other = (Reduction(sketch=projections.draw_count(size, 16, np.random.default_rng(seed))) for seed in (0, 1))
+    stored(tmp_path / "store", gradients, "pool", IDX, LABELS, about={}, reduction=one)
+    for changed in (other, one._replace(times=2.0), one._replace(unit=True)):
+        with pytest.raises(UserError, match="holds other gradients: reduction"):
+            stored(tmp_path / "store", gradients, "pool", IDX, LABELS, about={}, reduction=changed)
 
 
 @pytest.mark.parametrize("kind", ["count", "signs", "two_sided"])

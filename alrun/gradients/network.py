@@ -104,7 +104,7 @@ class NetworkGradients:
         """(positions (b,) in idx, gradients (b, P) or what is kept of them), some items at a time."""
         question = Question("reduced", part, idx, labels, self._nowhere, reduction)
         hooked = self.hooked(part, idx, labels)
-        if reduction.width(self._nowhere.shape[1]) <= SENT:
+        if reduction.travels and reduction.width(self._nowhere.shape[1]) <= SENT:
             yield from self._answers(question, hooked)
             return
         taken = Taken(self._network, self._parameters, hooked)

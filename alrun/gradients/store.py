@@ -6,7 +6,7 @@ row is marked after it is written; the folder appears whole, with nothing done y
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from tempfile import mkdtemp
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
-from ..numerics.projections import Projection
+from ..numerics.reduction import WHOLE, Reduction
 from ..types import Gradients, Part
 
 
@@ -29,25 +29,23 @@ def stored(
     labels: Tensor,
     *,
     about: Mapping[str, Any],
-    change: Callable[[Tensor], Tensor] | None = None,
-    project: Projection | None = None,
+    reduction: Reduction = WHOLE,
     dtype: type = np.float32,
 ) -> np.ndarray:
-    """(n, width) gradients of these items, memory-mapped read-only; only those that the folder lacks are computed.
+    """(n, width) what is kept of these items' gradients, memory-mapped read-only; what is there is not computed again.
 
-    `change` is done to the gradients before they are projected (Adam's direction, say). `about` says what the caller
-    knows of them, JSON-able: with the parameters, the items and the labels it tells one store from another. Projecting
-    comes before rounding to `dtype`: plain gradients of adapters are often below the smallest half-precision number.
+    `about` says what the caller knows of them, JSON-able: with the parameters, the items, the labels and the reduction
+    it tells one store from another (of matrices to project with `about` must tell: their entries are not read). A
+    reduction comes before rounding to `dtype`: plain gradients of adapters are often below the smallest half-precision
+    number.
     """
-    probe = torch.zeros(1, len(gradients.parameters()), device=labels.device)
-    width = (probe if project is None else project(probe)).shape[1]
-    rows, done = _opened(folder, len(idx), width, dtype, _described(gradients, part, idx, labels, about))
+    width = reduction.width(len(gradients.parameters()))
+    described = _described(gradients, part, idx, labels, about) | {"reduction": _in_words(reduction)}
+    rows, done = _opened(folder, len(idx), width, dtype, described)
     left = torch.from_numpy(np.flatnonzero(~done)).to(idx.device)  # (m,) positions in idx
-    for at, found in gradients.vectors(part, idx[left], labels[left]):
-        changed = found if change is None else change(found)
-        small = changed if project is None else project(changed)
+    for at, kept in gradients.vectors(part, idx[left], labels[left], reduction):
         places = left[at].cpu().numpy()
-        rows[places] = small.detach().cpu().numpy().astype(dtype)
+        rows[places] = kept.detach().cpu().numpy().astype(dtype)
         rows.flush()
         done[places] = True
         done.flush()
@@ -58,17 +56,24 @@ def stored(
 def _described(
     gradients: Gradients, part: Part, idx: Tensor, labels: Tensor, about: Mapping[str, Any]
 ) -> dict[str, Any]:
-    def digest(values: Tensor) -> str:
-        return sha256(values.detach().contiguous().cpu().numpy().tobytes()).hexdigest()
-
     return {
         "names": list(gradients.names()),
-        "parameters": digest(gradients.parameters()),
+        "parameters": _digest(gradients.parameters()),
         "part": part,
-        "items": digest(idx),
-        "labels": digest(labels),
+        "items": _digest(idx),
+        "labels": _digest(labels),
         "about": dict(about),
     }
+
+
+def _in_words(reduction: Reduction) -> dict[str, Any]:
+    said, given = reduction.told()
+    projection = type(reduction.sketch).__name__ if reduction.sketch is not None else None
+    return {**said, **{name: _digest(values) for name, values in given.items()}, "projection": projection}
+
+
+def _digest(values: Tensor) -> str:
+    return sha256(values.detach().contiguous().cpu().numpy().tobytes()).hexdigest()
 
 
 def _opened(folder: Path, n: int, width: int, dtype: type, described: Mapping[str, Any]) -> tuple[np.memmap, np.memmap]:

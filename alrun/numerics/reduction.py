@@ -6,11 +6,12 @@ A reduction is made where the gradient is, so that what is long need not be kept
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from .adam import Form, adam_direction
 from .influence import cosine
-from .projections import Count
+from .projections import Count, Projection
 from .sketch import Hash
 
 
@@ -32,7 +33,7 @@ class Reduction(NamedTuple):
     unit: bool = False  # over its length; 0 without a length
     onto: Tensor | None = None  # (s, P): inner products with these are kept, and nothing else
     times: float = 1.0
-    sketch: Count | None = None
+    sketch: Projection | None = None
 
     def __call__(self, rows: Tensor) -> Tensor:
         """(n, width): s numbers with `onto`, else as many as the sketch has, else P."""
@@ -49,7 +50,12 @@ class Reduction(NamedTuple):
         """How many numbers are kept of a gradient of so many."""
         if self.onto is not None:
             return len(self.onto)
-        return parameters if self.sketch is None else self.sketch.hashed.width
+        return parameters if self.sketch is None else self.sketch(torch.zeros(1, parameters)).shape[1]
+
+    @property
+    def travels(self) -> bool:
+        """Whether `told` can say it: of projections a CountSketch alone."""
+        return self.sketch is None or isinstance(self.sketch, Count)
 
     def told(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """This as JSON and tensors."""
@@ -61,7 +67,7 @@ class Reduction(NamedTuple):
             given |= {"first": first, "second": second}
         if self.onto is not None:
             given["onto"] = self.onto
-        if self.sketch is not None:
+        if isinstance(self.sketch, Count):
             given |= {"bucket": self.sketch.hashed.bucket, "sign": self.sketch.hashed.sign}
             about["width"] = self.sketch.hashed.width
         return about, given
