@@ -183,6 +183,9 @@ class Network(Protocol):
     def checkpoints(self) -> "Sequence[tuple[float, Network]]":
         """(mean learning rate, network) of each checkpoint of this training, the last one included."""
 
+    def report(self, done: int, of: int) -> None:
+        """Show how far a pass over items for their gradients has come."""
+
     def told(self) -> tuple[Mapping[str, Any], Mapping[str, Tensor]]:
         """What another process of the run needs to have this network, as JSON and tensors with dots in their names."""
 

@@ -73,6 +73,9 @@ class Network:
         places = [batch.at.numpy() for batch in self.batches_]
         return Batches(places, lambda at: encoded[at[0]]._replace(labels=labels[at]))
 
+    def report(self, done: int, of: int) -> None:
+        """To nobody."""
+
     def told(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Nothing: there is one process."""
         return {}, {}

@@ -96,6 +96,9 @@ class Toy:
     def checkpoints(self) -> Sequence[tuple[float, "Toy"]]:
         return self.path or [(1.0, self)]
 
+    def report(self, done: int, of: int) -> None:
+        pass
+
     def told(self) -> tuple[Mapping[str, Any], Mapping[str, Tensor]]:
         return {}, {}
 

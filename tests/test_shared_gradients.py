@@ -1,5 +1,6 @@
 """Passes of gradients that several processes share: every answer is, to the byte, what one process alone gives."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,20 @@ def test_long_gradients_stay_where_they_are(bert: Path, monkeypatch: pytest.Monk
     assert all(torch.equal(values, together[name]) for name, values in alone.items())
     asked = [word for word in line.told if word != "round"]
     assert asked == ["gradients"] * (len(alone) - 2), "neither the mean nor whole gradients"
+
+
+def test_how_far_a_pass_has_come_is_told(bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    material, labels = tiny_nets.texts()
+    seen: list[tuple[str, int, int]] = []
+    told = replace(material, report=lambda *args: seen.append(args))
+    model = tiny_nets.learner(told, bert, batch=2)(torch.arange(8), labels[:8], default_rng(0))
+    gradients = NetworkGradients(model.network(), Scope.lora)
+    idx = torch.arange(20)
+    for sent in (1 << 14, 1):
+        monkeypatch.setattr(network, "SENT", sent)
+        seen.clear()
+        list(gradients.vectors("pool", idx, labels[:20]))
+        assert seen == [("gradients", done, 20) for done in (8, 16, 20)]
 
 
 def test_checkpoints_are_asked_with_their_own_parameters(bert: Path) -> None:

@@ -107,10 +107,12 @@ class NetworkGradients:
         if reduction.travels and reduction.width(self._nowhere.shape[1]) <= SENT:
             yield from self._answers(question, hooked)
             return
-        taken = Taken(self._network, self._parameters, hooked)
+        taken, done = Taken(self._network, self._parameters, hooked), 0
         for batch in of_labels(self._network, part, idx, labels):
             for some, rows in taken.rows(batch):
                 yield batch.at[some], reduction(rows)
+            done += len(batch.at)
+            self._network.report(done, len(idx))
 
     def adam(self) -> Adam:
         """Adam's state after the last step, found by the names of the parameters; zeros before the first step."""
@@ -146,5 +148,8 @@ class NetworkGradients:
         about, given = question.told()
         about |= {"scope": self._scope, "hooked": hooked, "network": known}
         work = Taken(self._network, self._parameters, hooked).work(question)
+        done = 0
         for at, (found,) in crew().shared("gradients", about, {**parameters, **given}, work):
+            done += len(at)
+            self._network.report(done, len(question.idx))
             yield torch.from_numpy(at).to(self._nowhere.device), found.to(self._nowhere.device)

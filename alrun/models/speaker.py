@@ -147,6 +147,10 @@ class Speaking:
             for at, snapshot in enumerate(self.snapshots)
         ]
 
+    def report(self, done: int, of: int) -> None:
+        """How far a pass over items has come."""
+        self.voice.report("gradients", done, of)
+
     def told(self) -> tuple[Mapping[str, Any], Mapping[str, Tensor]]:
         """Its base by its files, and the adapters."""
         return {"files": self.voice.files}, self.snapshots[-1].parameters

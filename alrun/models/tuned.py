@@ -142,6 +142,10 @@ class Tuning:
             for at, snapshot in enumerate(self.snapshots)
         ]
 
+    def report(self, done: int, of: int) -> None:
+        """How far a pass over items has come."""
+        self.setting.report("gradients", done, of)
+
     def told(self) -> tuple[Mapping[str, Any], Mapping[str, Tensor]]:
         """Its base by its files, and what was trained."""
         return {"files": self.setting.files}, self.snapshots[-1].parameters
