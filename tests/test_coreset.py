@@ -71,6 +71,18 @@ def test_twins_come_last_in_pool_order():
     assert choose(points, np.array([2]), 5) == ([4, 0, 1, 3, 5], pytest.approx([math.sqrt(3), 0, 0, 0, 0]))
 
 
+@pytest.mark.parametrize(
+    ("points", "apart"),
+    [(np.ones((200, 3)), 0), (np.zeros((200, 3)), 0), (np.eye(200), 2**0.5)],
+    ids=["ones", "zeros", "axes"],
+)
+def test_leaders_that_are_all_alike_from_the_start(points, apart):
+    """To look at more and more of them has cost a whole pass before anything is picked."""
+    picks, scores = choose(points, np.arange(4), 7, "features")
+    assert picks == list(range(4, 11))
+    np.testing.assert_allclose(scores, apart)
+
+
 def test_nothing_labelled_starts_at_the_first_item():
     points = np.random.default_rng(0).normal(size=(20, 3))
     picks, distances = choose(points, np.array([], dtype=np.int64), 3)

@@ -38,7 +38,7 @@ def farthest_first(points: Tensor, centres: Tensor, n: int, *, block: int = BLOC
     fresh, spent, ahead = len(centres), 0, AHEAD
     while len(picks) < n:
         if spent > len(points):  # measuring the leaders again and again has cost a whole pass: do one
-            taken = torch.tensor(picks, device=points.device)
+            taken = torch.tensor(picks, dtype=torch.int64, device=points.device)
             bound = torch.minimum(bound, _squared(scale, points, added[:fresh], block))
             bound[taken] = -1
             fresh = spent = 0
@@ -58,7 +58,7 @@ def farthest_first(points: Tensor, centres: Tensor, n: int, *, block: int = BLOC
         bound[first] = -1
         added[fresh] = scale.rows(points[first])
         fresh, ahead = fresh + 1, AHEAD
-    return torch.tensor(picks, device=points.device), bound.new_tensor(distances)
+    return torch.tensor(picks, dtype=torch.int64, device=points.device), bound.new_tensor(distances)
 
 
 class _Scale:
