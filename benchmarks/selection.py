@@ -8,8 +8,8 @@ model, a batch of 100; and CIFAR-10 features where $ALRUN_DATA has them (--cifar
 CPU seconds are those of the call, best of three (of one if it takes over five seconds); peak memory is what the call
 adds to the process that already holds the input. Beside some methods stands what they are held to, from the same
 process: `floor_s` one blocked pass over all pairs (herding), `stale_ratio` the second cycle over the first
-(MaxHerding), `logits_s` one pass of logits over the pool (LESS), `mixes_s` the passes of mixed embeddings that the
-closed form replaces, one for each class and cap tried (ALFA-Mix; one of them measured).
+(MaxHerding), `logits_s` one pass of logits and probabilities over the pool's embeddings (LESS), `mixes_s` the passes
+of mixed embeddings that the closed form replaces, one for each class and cap tried (ALFA-Mix; one of them measured).
 """
 
 import argparse
@@ -151,7 +151,8 @@ def ours(method: str, data: dict[str, np.ndarray], *, extras: bool = True) -> di
     if extras and method in ("maxherding", "uherding"):
         extra["floor_s"] = blocked_pass(x[LABELLED:])
     if extras and method.startswith("less"):
-        extra["logits_s"] = best_of(lambda: x[LABELLED:] @ weight.T)
+        rest = torch.arange(LABELLED, len(x))  # read by index, as a strategy reads them
+        extra["logits_s"] = best_of(lambda: (x[rest] @ weight.T).softmax(1))
     if extras and method == "alfamix":
         tried = round(selection.notes["cap"] / options["cap_step"])
         extra["mixes_s"] = CLASSES * tried * best_of(mixed_pass(x, p, weight, selection.notes["cap"]))
