@@ -177,15 +177,23 @@ def draw_radius(runs: pd.DataFrame, fixed: pd.DataFrame) -> None:
 
 
 def gains(root: Path) -> str:
-    """Gain over random by data set and regime: mean over label counts and seeds, as in UHerding's Table 1."""
+    """Gain over random by data set and regime, as in UHerding's Table 1; and UHerding paired with its rivals."""
     runs = read(root / "gains")
     runs["data"] = runs["data"].str.removesuffix("_minilm")
     runs["column"] = runs["data"] + ", " + runs["budget"]
     order = [f"{data}, {regime}" for data in sorted(set(runs["data"])) for regime in REGIMES]
-    parts = [against_random(runs, "curve", "column", [name for name in order if name in set(runs["column"])], "")]
+    order = [name for name in order if name in set(runs["column"])]
     seeds = runs.groupby("column")["seed"].nunique()
-    parts.append("Seeds: " + "; ".join(f"{name} {seeds[name]}" for name in order if name in seeds) + ".")
-    return "\n\n".join(parts)
+    told = "Seeds: " + "; ".join(f"{name} {seeds[name]}" for name in order) + "."
+    rows = []
+    for rival in ("maxherding", "margin", "badge"):
+        pairs = [
+            [runs[(runs["column"] == name) & (runs["strategy"] == one)] for one in ("uherding", rival)]
+            for name in order
+        ]
+        rows.append([f"`uherding` - `{rival}`", *(gain(mine, other, "curve") for mine, other in pairs)])
+    lead = markdown(["paired by seed", *order], rows)
+    return "\n\n".join([against_random(runs, "curve", "column", list(order), ""), lead, told])
 
 
 EXPERIMENTS: dict[str, Callable[[Path], str]] = {
