@@ -41,8 +41,10 @@ def residuals(probs: Tensor, labels: Tensor) -> Tensor:
 
 
 def norms(residual: Tensor, embeddings: Tensor) -> Tensor:
-    """Length of each item's gradient, (n,)."""
-    return residual.norm(dim=1) * (embeddings.square().sum(1) + 1).sqrt()
+    """Length of each item's gradient, (n,). Embeddings are squared in blocks: no second copy of them is held."""
+    squares = [embeddings[rows].square().sum(1) for rows in _blocks(embeddings, CELLS)]
+    squared = torch.cat(squares) if squares else embeddings.new_empty(0)
+    return residual.norm(dim=1) * (squared + 1).sqrt()
 
 
 def mean_gradient(residual: Tensor, embeddings: Tensor) -> Tensor:
