@@ -195,7 +195,6 @@ class Greedy:
             self.computed, self.patience = 0, 2 * self.patience
             if self._lists_fit():
                 self.bound = torch.minimum(self.bound, self._all_bounds())
-        self.seen.clear()
         exact = self._by_lists(self.reach) if self.reach else self._by_columns()
         best = max(exact.values(), default=0.0)
         if best <= self.noise:  # all gains are zero
@@ -204,6 +203,7 @@ class Greedy:
             chosen = min(item for item, gain in exact.items() if gain >= best * (1 - TIE) - self.noise)
             gain, point, near = self.seen.get(chosen) or self._exact(chosen, self._points(chosen))
             self.cover(point, near)
+        self.seen.clear()
         self.bound[chosen] = -1
         return chosen, gain
 

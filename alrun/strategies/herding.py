@@ -35,7 +35,7 @@ class Calibration(StrEnum):
 def memory(size: Size) -> int:
     """Features, lists with their table, tiles, and vectors."""
     table = 6 * size.pool * -(-size.pool // TILE["cpu"])
-    return size.pool * (4 * size.features + 6 * PER_ITEM + 100) + table + 12 * TILE["cpu"] ** 2 + 24 * BLOCK * 64
+    return size.pool * (4 * size.features + 6 * PER_ITEM + 100) + table + 16 * TILE["cpu"] ** 2 + 24 * BLOCK * 64
 
 
 def demand_radius(sigma: float) -> None:
